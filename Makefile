@@ -1,0 +1,48 @@
+# The commands of this project. Needs Python 3.11 or newer, make, and the package registries; nothing else by hand.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ready
+
+.PHONY: help demo test check bench lock format clean coverage
+help:  ## list the commands
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
+
+$(STAMP): requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "backstream needs Python 3.11 or newer; try: make PYTHON=python3.12")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
+	@touch $@
+
+demo: $(STAMP)  ## watch a conversation about a picture stream out of the embedded backend
+	@$(BIN)/backstream chat "What is in this picture?" --media examples/lighthouse.png
+
+test: $(STAMP)  ## run every test
+	$(BIN)/python -m pytest
+
+coverage: $(STAMP)  ## run every test and hold the coverage gates
+	$(BIN)/python -m coverage run -m pytest -q
+	$(BIN)/python tests/coverage_gates.py
+
+check: $(STAMP)  ## lint, types, architecture
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pyright
+	$(BIN)/python -m pytest -q tests/test_architecture.py
+
+bench: $(STAMP)  ## measure: CPU per event against the raw floor, media memory, weight
+	$(BIN)/python -m benchmarks
+
+format: $(STAMP)  ## put the code into its house form
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: $(STAMP)  ## write the pinned, hash-locked requirements anew
+	cd requirements && for name in base dev; do \
+		../$(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url \
+		--no-emit-trusted-host --no-emit-find-links --no-header --output-file $$name.txt $$name.in; done
+
+clean:  ## remove what the commands made
+	rm -rf $(VENV) build dist .hypothesis .mypy_cache .ruff_cache .coverage

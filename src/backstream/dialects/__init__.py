@@ -1,0 +1,1 @@
+"""Frames and chunks, requests and bytes, both ways: one package per dialect. Pure."""

@@ -1,0 +1,1 @@
+"""Media: bytes, their type, and data URIs."""

@@ -1,0 +1,138 @@
+"""Options that act on this side and never travel: deadlines, proxy, limits, progress.
+
+The list is closed: every other keyword of a call goes into the request body. Pure values; the clocks run in
+``transport``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from backstream.errors import ConfigurationError
+
+__all__ = ["CallOptions", "Deadlines", "Progress", "parse_timeout"]
+
+Progress = Callable[[int, int | None], None]
+"""Called as ``on_progress(sent_bytes, total_bytes)`` while a request body goes out; ``total_bytes`` may be ``None``."""
+
+MEBIBYTE = 1024 * 1024
+
+
+class Deadlines(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How long each stage of one call may take, in seconds; ``None`` lets it take for ever.
+
+    Keep-alive comments and pings feed ``idle`` only; ``first_content`` and ``between_content`` wait for real content.
+    Each expiry raises its own error, named after the clock.
+
+    Attributes:
+        connect: Name look-up, connection, proxy and TLS handshake. Default 10.
+        headers: From the request being sent to the whole answer head. Default none: models may think first.
+        first_content: From the request being sent to the first content. Default none, for the same reason.
+        between_content: From one content to the next. Default none.
+        total: The whole call. Default none.
+        idle: No byte at all from the back-end. Default 600, so that a dead connection does not hang for ever.
+    """
+
+    connect: float | None = 10.0
+    headers: float | None = None
+    first_content: float | None = None
+    between_content: float | None = None
+    total: float | None = None
+    idle: float | None = 600.0
+
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            seconds = getattr(self, name)
+            if seconds is None:
+                continue
+            if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < float("inf"):
+                raise ConfigurationError(
+                    f"deadline {name}={seconds!r} is no positive number of seconds", "use None for no deadline"
+                )
+
+
+def parse_timeout(timeout: float | tuple[float | None, float | None] | Deadlines | None) -> Deadlines:
+    """Read the short form of deadlines.
+
+    Args:
+        timeout: Seconds without a byte (``idle``); a pair (``connect``, ``idle``); ``None`` or 0 for no ``idle``; or
+            :class:`Deadlines` as they are.
+
+    Raises:
+        ConfigurationError: Anything else.
+    """
+    if isinstance(timeout, Deadlines):
+        return timeout
+    if isinstance(timeout, tuple):
+        if len(timeout) != 2:
+            raise ConfigurationError("timeout is a tuple of other than two", "use (connect, idle) in seconds")
+        return Deadlines(connect=timeout[0] or None, idle=timeout[1] or None)
+    return Deadlines(idle=timeout or None)
+
+
+class CallOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The local options of one call. ``proxy``, ``timeout``, ``deadlines`` and ``on_progress`` are keywords too.
+
+    Attributes:
+        deadlines: See :class:`Deadlines`.
+        proxy: ``http://``, ``https://`` or ``socks5://`` URL, with ``user:password@`` where needed; ``None`` takes the
+            environment's, ``""`` takes none. Loopback addresses are never reached through a proxy.
+        on_progress: See :data:`Progress`.
+        max_line_bytes: Cap on one line of the answer. Default 32 MiB.
+        max_event_bytes: Cap on one event of the answer. Default 32 MiB.
+        extra_headers: Header fields to add to the request, or to replace ours.
+        extra_query: Query parameters to add to the URL.
+        extra_body: Members to add to the JSON body, also ones with the name of a local option.
+    """
+
+    deadlines: Deadlines = Deadlines()
+    proxy: str | None = None
+    on_progress: Progress | None = None
+    max_line_bytes: int = 32 * MEBIBYTE
+    max_event_bytes: int = 32 * MEBIBYTE
+    extra_headers: Mapping[str, str] = {}
+    extra_query: Mapping[str, str] = {}
+    extra_body: Mapping[str, Any] = {}
+
+    def __repr__(self) -> str:
+        return f"<CallOptions deadlines={self.deadlines!r} proxy={'set' if self.proxy else 'unset'}>"
+
+
+LOCAL_KEYWORDS: Mapping[str, Literal["options", "deadlines", "proxy", "on_progress", "timeout"]] = {
+    "options": "options",
+    "deadlines": "deadlines",
+    "proxy": "proxy",
+    "on_progress": "on_progress",
+    "timeout": "timeout",
+    "stream_timeout": "timeout",
+}
+"""Keywords of a call that act here and never go into the body."""
+
+
+def split_options(keywords: Mapping[str, Any]) -> tuple[CallOptions, dict[str, Any]]:
+    """Split the keywords of a call into local options and members of the body.
+
+    ``deadlines`` wins over ``timeout``; both win over those of ``options``.
+
+    Raises:
+        ConfigurationError: A local option of the wrong type.
+    """
+    body = {name: value for name, value in keywords.items() if name not in LOCAL_KEYWORDS}
+    options = keywords.get("options") or CallOptions()
+    if not isinstance(options, CallOptions):
+        raise ConfigurationError(f"options is a {type(options).__name__}", "pass CallOptions(…)")
+    changes: dict[str, Any] = {}
+    for name in ("stream_timeout", "timeout"):
+        if name in keywords:
+            changes["deadlines"] = parse_timeout(keywords[name])
+    if keywords.get("deadlines") is not None:
+        if not isinstance(keywords["deadlines"], Deadlines):
+            raise ConfigurationError("deadlines is no Deadlines object", "pass Deadlines(…), or timeout=seconds")
+        changes["deadlines"] = keywords["deadlines"]
+    for name in ("proxy", "on_progress"):
+        if keywords.get(name) is not None:
+            changes[name] = keywords[name]
+    return (msgspec.structs.replace(options, **changes) if changes else options), body

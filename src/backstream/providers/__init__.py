@@ -1,0 +1,1 @@
+"""Where a back-end is, joined with how it is spoken to."""

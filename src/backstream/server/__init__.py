@@ -1,0 +1,1 @@
+"""The gateway: an ASGI application, and the server that runs it."""

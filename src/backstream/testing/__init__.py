@@ -1,0 +1,1 @@
+"""A kit for tests: scripted upstreams, cuts, conformance checks."""

@@ -1,0 +1,1 @@
+"""The only folder that opens outbound sockets, and files; knows no dialect."""
