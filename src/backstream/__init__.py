@@ -1,0 +1,216 @@
+"""backstream: an asynchronous streaming client, and gateway, for language-model back-ends.
+
+The public names, and nothing else. Each is imported when first used, so that ``import backstream`` stays cheap.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+from backstream._version import __version__
+
+if TYPE_CHECKING:
+    from backstream.chunks import (
+        AuthEvent,
+        Content,
+        Continue,
+        Conversation,
+        ErrorEvent,
+        Finish,
+        Log,
+        Login,
+        Notice,
+        OpenResponse,
+        Parameters,
+        Preview,
+        ProviderInfo,
+        RawResponse,
+        Reasoning,
+        Suggestions,
+        Synthesize,
+        Title,
+        ToolCalls,
+        UpstreamHeaders,
+        UpstreamRequest,
+        UpstreamResponse,
+        Usage,
+        Variant,
+    )
+    from backstream.credentials import Secret
+    from backstream.errors import (
+        AuthenticationError,
+        BackendRequestError,
+        BackstreamError,
+        BatchError,
+        BetweenContentTimeout,
+        CallerError,
+        ConfigurationError,
+        ConnectError,
+        ConnectTimeout,
+        ContentRefusedError,
+        ContentTypeError,
+        DeadlineError,
+        DecodeError,
+        DisconnectedError,
+        FirstContentTimeout,
+        FramingError,
+        HeadersTimeout,
+        IdleTimeout,
+        IncompleteStream,
+        InvalidMediaError,
+        InvalidRequestError,
+        MissingKeyError,
+        MisuseError,
+        ModelNotFoundError,
+        PaymentError,
+        ProtocolError,
+        ProviderError,
+        ProxyError,
+        RateLimitError,
+        RedirectError,
+        RefusedError,
+        TLSError,
+        TooLargeError,
+        TotalTimeout,
+        UnavailableError,
+        UnknownModelError,
+        UnknownProviderError,
+        UnsupportedFeatureError,
+    )
+    from backstream.messages import ImageType, MediaListType, Message, Messages
+    from backstream.options import CallOptions, Deadlines
+    from backstream.providers.backend_api import BackendApi
+    from backstream.providers.base import AsyncGeneratorProvider, ProviderModelMixin
+    from backstream.providers.echo import Echo
+    from backstream.providers.result import AsyncResult
+    from backstream.reply import End, Reply, fold
+    from backstream.sync import sync_iter
+    from backstream.transport.media import to_data_uri
+    from backstream.transport.session import StreamResponse, StreamSession
+
+__all__ = [
+    "AsyncGeneratorProvider",
+    "AsyncResult",
+    "AuthEvent",
+    "AuthenticationError",
+    "BackendApi",
+    "BackendRequestError",
+    "BackstreamError",
+    "BatchError",
+    "BetweenContentTimeout",
+    "CallOptions",
+    "CallerError",
+    "ConfigurationError",
+    "ConnectError",
+    "ConnectTimeout",
+    "Content",
+    "ContentRefusedError",
+    "ContentTypeError",
+    "Continue",
+    "Conversation",
+    "DeadlineError",
+    "Deadlines",
+    "DecodeError",
+    "DisconnectedError",
+    "Echo",
+    "End",
+    "ErrorEvent",
+    "Finish",
+    "FirstContentTimeout",
+    "FramingError",
+    "HeadersTimeout",
+    "IdleTimeout",
+    "ImageType",
+    "IncompleteStream",
+    "InvalidMediaError",
+    "InvalidRequestError",
+    "Log",
+    "Login",
+    "MediaListType",
+    "Message",
+    "Messages",
+    "MissingKeyError",
+    "MisuseError",
+    "ModelNotFoundError",
+    "Notice",
+    "OpenResponse",
+    "Parameters",
+    "PaymentError",
+    "Preview",
+    "ProtocolError",
+    "ProviderError",
+    "ProviderInfo",
+    "ProviderModelMixin",
+    "ProxyError",
+    "RateLimitError",
+    "RawResponse",
+    "Reasoning",
+    "RedirectError",
+    "RefusedError",
+    "Reply",
+    "Secret",
+    "StreamResponse",
+    "StreamSession",
+    "Suggestions",
+    "Synthesize",
+    "TLSError",
+    "Title",
+    "TooLargeError",
+    "ToolCalls",
+    "TotalTimeout",
+    "UnavailableError",
+    "UnknownModelError",
+    "UnknownProviderError",
+    "UnsupportedFeatureError",
+    "UpstreamHeaders",
+    "UpstreamRequest",
+    "UpstreamResponse",
+    "Usage",
+    "Variant",
+    "__version__",
+    "fold",
+    "sync_iter",
+    "to_data_uri",
+]
+
+_HOMES = {
+    "chunks": (
+        "AuthEvent Content Continue Conversation ErrorEvent Finish Log Login Notice OpenResponse Parameters Preview "
+        "ProviderInfo RawResponse Reasoning Suggestions Synthesize Title ToolCalls UpstreamHeaders UpstreamRequest "
+        "UpstreamResponse Usage Variant"
+    ),
+    "credentials": "Secret",
+    "errors": (
+        "AuthenticationError BackendRequestError BackstreamError BatchError BetweenContentTimeout CallerError "
+        "ConfigurationError ConnectError ConnectTimeout ContentRefusedError ContentTypeError DeadlineError DecodeError "
+        "DisconnectedError FirstContentTimeout FramingError HeadersTimeout IdleTimeout IncompleteStream "
+        "InvalidMediaError InvalidRequestError MissingKeyError MisuseError ModelNotFoundError PaymentError "
+        "ProtocolError ProviderError ProxyError RateLimitError RedirectError RefusedError TLSError TooLargeError "
+        "TotalTimeout UnavailableError UnknownModelError UnknownProviderError UnsupportedFeatureError"
+    ),
+    "messages": "ImageType MediaListType Message Messages",
+    "options": "CallOptions Deadlines",
+    "providers.backend_api": "BackendApi",
+    "providers.base": "AsyncGeneratorProvider ProviderModelMixin",
+    "providers.echo": "Echo",
+    "providers.result": "AsyncResult",
+    "reply": "End Reply fold",
+    "sync": "sync_iter",
+    "transport.media": "to_data_uri",
+    "transport.session": "StreamResponse StreamSession",
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> object:
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module 'backstream' has no attribute {name!r}")
+    value: object = getattr(importlib.import_module(f"backstream.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -47,7 +47,7 @@ __all__ = [
 T = TypeVar("T")
 
 if TYPE_CHECKING:
-    Maybe = Union[T, None]
+    Maybe = Union[T, None]  # noqa: UP007 - a generic alias has to be spelt so
 else:
 
     class Maybe:

@@ -1,0 +1,114 @@
+"""Failures on the backend-api wire: ``error`` and ``auth`` events to our error tree and back.
+
+The class name in ``error`` or ``auth`` is the protocol's error code; the text is for people and is never tested.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from backstream import errors
+from backstream.chunks import AuthEvent, ErrorEvent, RawResponse
+from backstream.errors import BackstreamError, ProviderError, RefusedError
+
+__all__ = ["parse_failure", "render_failure"]
+
+_BY_CODE: Mapping[str, type[RefusedError]] = {
+    # the names g4f's servers use
+    "MissingAuthError": errors.AuthenticationError,
+    "MissingRequirementsError": errors.UnavailableError,
+    "RateLimitError": errors.RateLimitError,
+    "PaymentRequiredError": errors.PaymentError,
+    "ModelNotFoundError": errors.ModelNotFoundError,
+    "ModelNotSupportedError": errors.ModelNotFoundError,
+    "ModelNotAllowedError": errors.ModelNotFoundError,
+    "ProviderNotFoundError": errors.BackendRequestError,
+    "ProviderNotWorkingError": errors.UnavailableError,
+    "StreamNotSupportedError": errors.BackendRequestError,
+    "TimeoutError": errors.UnavailableError,
+    "CloudflareError": errors.UnavailableError,
+    # our own, in ``kind``
+    **{
+        cls.__name__: cls
+        for cls in (
+            errors.BackendRequestError,
+            errors.AuthenticationError,
+            errors.PaymentError,
+            errors.RateLimitError,
+            errors.ContentRefusedError,
+            errors.UnavailableError,
+        )
+    },
+}
+
+_CODES: tuple[tuple[type[BackstreamError], str], ...] = (
+    (errors.AuthenticationError, "MissingAuthError"),
+    (errors.MissingKeyError, "MissingAuthError"),
+    (errors.RateLimitError, "RateLimitError"),
+    (errors.PaymentError, "PaymentRequiredError"),
+    (errors.ModelNotFoundError, "ModelNotFoundError"),
+    (errors.UnknownModelError, "ModelNotFoundError"),
+    (errors.UnknownProviderError, "ProviderNotFoundError"),
+    (errors.DeadlineError, "TimeoutError"),
+)
+
+
+def parse_failure(event: RawResponse) -> RefusedError | None:
+    """Turn a failure event into the error to raise.
+
+    Args:
+        event: Any event; one without a type but with an ``error`` member counts too, as a server may put the JSON body
+            of a refusal where a stream should be.
+
+    Returns:
+        The error; ``None`` where the event is no failure.
+    """
+    members = event.get_dict()
+    if event.type not in ("error", "auth") and (event.type or "error" not in members):
+        return None
+    code = members.get("auth") if event.type == "auth" else members.get("error")
+    if isinstance(code, Mapping):  # {"error": {"message": …}}
+        members, code = code, code.get("code") or code.get("type")
+    name = code if isinstance(code, str) and code.isidentifier() else None
+    message = members.get("message") or (code if isinstance(code, str) else None) or "the back-end reported an error"
+    kind = members.get("kind")
+    cls = _BY_CODE.get(str(kind)) or _BY_CODE.get(str(name))
+    if cls is None:
+        cls = errors.AuthenticationError if event.type == "auth" else RefusedError
+    status = members.get("status")
+    wait = members.get("retry_after_seconds")
+    error = cls(
+        str(message),
+        status=status if isinstance(status, int) and not isinstance(status, bool) else None,
+        kind=kind if isinstance(kind, str) else name,
+        retry_after_seconds=float(wait) if isinstance(wait, int | float) and not isinstance(wait, bool) else None,
+    )
+    if isinstance(members.get("retryable"), bool):
+        error.retryable = members["retryable"]
+    return error
+
+
+def render_failure(error: BaseException) -> RawResponse:
+    """Turn an error into the event that tells it.
+
+    Args:
+        error: Any exception. The text of one outside our tree is not shown, since nobody vouches for what it holds:
+            only its class name is.
+    """
+    if not isinstance(error, BackstreamError):
+        name = type(error).__name__
+        return ErrorEvent(error=name, message=f"{name}: the provider failed", kind="ProviderError", status=502)
+    code = next((code for cls, code in _CODES if isinstance(error, cls)), type(error).__name__)
+    message = f"{code}: {error}"
+    kind = type(error).__name__
+    status = error.status if isinstance(error, RefusedError) and error.status else error.status_hint
+    if code == "MissingAuthError":
+        return AuthEvent(auth=code, message=message, kind=kind, status=status, retryable=error.retryable)
+    return ErrorEvent(
+        error=code,
+        message=message,
+        kind=kind,
+        status=status,
+        retryable=error.retryable if isinstance(error, ProviderError) else False,
+        retry_after_seconds=error.retry_after_seconds if isinstance(error, RefusedError) else None,
+    )

@@ -1,0 +1,164 @@
+"""The stream of a conversation: bytes to blocks of chunks, and blocks to bytes in either framing.
+
+The hot path of the client: a block of bytes is split at once, and each frame is decoded by one typed decoder.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from typing import Any, Literal, NoReturn, Union
+
+import msgspec
+
+from backstream.chunks import KNOWN_TYPES, AuthEvent, ErrorEvent, Finish, OpenResponse, RawResponse
+from backstream.dialects.backend_api.failures import parse_failure
+from backstream.dialects.backend_api.framing import TolerantDecoder
+from backstream.errors import BackstreamError, DecodeError, IncompleteStream
+from backstream.options import MEBIBYTE
+from backstream.reply import Block, End
+
+__all__ = ["BackendApiParser", "Framing", "decode_event", "encode_event", "render_block"]
+
+Framing = Literal["sse", "jsonl"]
+
+# What the parser must notice is left out on purpose: its tag then fails the fast decoder and takes the slow path, so
+# that no chunk of the fast path needs a type test.
+_NOTICED = (Finish, ErrorEvent, AuthEvent)
+_Fast: Any = Union[tuple(cls for cls in KNOWN_TYPES.values() if cls not in _NOTICED)]  # noqa: UP007
+_decode: Callable[[bytes], RawResponse] = msgspec.json.Decoder(_Fast).decode
+_encode = msgspec.json.Encoder().encode
+
+
+class BackendApiParser:
+    """Parse one answer of a backend-api server, in whichever framing its lines are.
+
+    Args:
+        max_line_bytes: Cap on one line. Default 32 MiB.
+        max_event_bytes: Cap on one event. Default 32 MiB.
+    """
+
+    __slots__ = ("_decoder", "_failed", "_finish_seen", "_index")
+
+    def __init__(self, *, max_line_bytes: int = 32 * MEBIBYTE, max_event_bytes: int = 32 * MEBIBYTE) -> None:
+        self._decoder = TolerantDecoder(max_line_bytes=max_line_bytes, max_event_bytes=max_event_bytes)
+        self._finish_seen = False
+        self._failed = False
+        self._index = 0
+
+    def feed(self, data: bytes) -> Block:
+        """See :class:`backstream.dialects.base.StreamParser`."""
+        return self._parse(self._decoder.feed(data))
+
+    def _parse(self, frames: list[bytes]) -> Block:
+        try:
+            block: Block = list(map(_decode, frames))
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            block = self._parse_one_by_one(frames)
+        self._index += len(frames)
+        return block
+
+    def _parse_one_by_one(self, frames: list[bytes]) -> Block:
+        """The slow path: the finish, failures, events with members we do not know, nulls, damage."""
+        block: Block = []
+        for offset, frame in enumerate(frames):
+            if self._failed:
+                break
+            try:
+                chunk = decode_event(frame)
+            except DecodeError as error:
+                self._end_failed(block, DecodeError(error.problem, index=self._index + offset))
+                break
+            failure = parse_failure(chunk)
+            if failure is not None:
+                self._end_failed(block, failure)
+                break
+            self._finish_seen = self._finish_seen or isinstance(chunk, Finish)
+            block.append(chunk)
+        return block
+
+    def _end_failed(self, block: Block, error: BackstreamError) -> None:
+        self._failed = True
+        block.append(End("failed", ("error",), error))
+
+    def finish(self, *, framed: bool) -> Block:
+        """See :class:`backstream.dialects.base.StreamParser`."""
+        block = self._parse(self._decoder.finish())
+        if self._failed:
+            return block
+        evidence = [
+            word
+            for word, seen in (("finish", self._finish_seen), ("done", self._decoder.done), ("framed", framed))
+            if seen
+        ]
+        if self._index == 0:
+            stray = self._decoder.stray_lines
+            problem = f"the back-end sent no event, but {stray} lines of other text" if stray else "the answer is empty"
+            return [*block, End("failed", tuple(evidence), IncompleteStream(problem))]
+        if self._decoder.truncated:
+            return [*block, End("incomplete", ("cut event",), IncompleteStream("the answer ended inside an event"))]
+        if evidence:
+            return [*block, End("complete", tuple(evidence))]
+        problem = "the connection closed without a word that the answer was over"
+        return [*block, End("incomplete", ("closed",), IncompleteStream(problem))]
+
+
+def decode_event(frame: bytes) -> RawResponse:
+    """Decode one event, whatever its type.
+
+    Raises:
+        DecodeError: Not a JSON object.
+    """
+    try:
+        return _decode(frame)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        members = _decode_leniently(frame)
+    if not isinstance(members, dict):
+        raise DecodeError(f"the event is a JSON {type(members).__name__}, not an object")
+    return RawResponse.from_dict(members)
+
+
+def _decode_leniently(frame: bytes) -> Any:
+    """Decode JSON that peers really send: bad UTF-8 and lone surrogates become U+FFFD."""
+    try:
+        return msgspec.json.decode(frame)
+    except (msgspec.MsgspecError, ValueError):
+        pass
+    except RecursionError:
+        raise DecodeError("the event is nested too deeply") from None
+    try:
+        value = json.loads(frame.decode("utf-8", "replace"), parse_constant=_refuse_constant)
+        text = json.dumps(value, ensure_ascii=False)
+    except RecursionError:
+        raise DecodeError("the event is nested too deeply") from None
+    except ValueError:
+        raise DecodeError("the event is not JSON") from None
+    return json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def encode_event(chunk: RawResponse) -> bytes:
+    """Encode one chunk as JSON, UTF-8, on one line."""
+    if isinstance(chunk, OpenResponse) or getattr(chunk, "extra", None):
+        return _encode(chunk.get_dict())
+    return _encode(chunk)
+
+
+def render_block(chunks: Iterable[RawResponse], framing: Framing) -> bytes:
+    """Render chunks as a server sends them; the bytes of a block are meant for one write.
+
+    Args:
+        chunks: The chunks; their JSON holds no line end, so none can add a line or a field.
+        framing: ``sse``: ``event:`` and ``data:`` lines and a blank one; ``jsonl``: one line each.
+    """
+    if framing == "jsonl":
+        return b"".join([encode_event(chunk) + b"\n" for chunk in chunks])
+    return b"".join([b"event: %b\ndata: %b\n\n" % (_event_name(chunk.type), encode_event(chunk)) for chunk in chunks])
+
+
+def _event_name(kind: str) -> bytes:
+    """A type that could break its line is not written: nothing needs the field, ``data`` holds the type."""
+    return kind.encode() if kind.isprintable() and kind.isascii() else b"message"

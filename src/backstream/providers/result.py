@@ -1,0 +1,175 @@
+"""The edge of a stream: where blocks of chunks become the chunks a caller iterates over."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator, Sequence
+from types import TracebackType
+from typing import Protocol, Self
+
+from backstream.chunks import RawResponse
+from backstream.errors import BackstreamError, IncompleteStream, MisuseError, ProviderError
+from backstream.reply import Block, End, fold
+
+__all__ = ["AsyncResult", "BlockSource"]
+
+_KEPT_CHUNKS = 100_000
+
+
+class BlockSource(Protocol):
+    """A running answer, block by block."""
+
+    async def read_block(self) -> Block:
+        """Return what has arrived since, waiting for something; the last item of the last block is an ``End``.
+
+        Raises:
+            ProviderError: The back-end, or the way to it, failed.
+        """
+        ...
+
+    def abort(self) -> None:
+        """Close the connection now, from any thread; harmless when repeated."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close the connection and wait until it is; harmless when repeated."""
+        ...
+
+
+class AsyncResult(AsyncIterator[RawResponse]):
+    """An answer, as an asynchronous iterator of chunks.
+
+    Use it at once in ``async for``, or ``await`` it first: awaiting gives the same object and does nothing else. The
+    request goes out with the first iteration.
+
+    ``break`` closes the connection at once where nothing else holds the iterator. Where a name holds it, write
+    ``async with``, or call :meth:`aclose`; otherwise it is closed when it is collected. Cancelling the task that
+    iterates closes it too.
+
+    Attributes:
+        end: How the stream ended; ``None`` while it runs.
+
+    Raises (while iterating):
+        CallerError: Media could not be read, or a setting cannot work.
+        ProviderError: The back-end, or the way to it, failed; ``received`` on it holds the chunks before it.
+        IncompleteStream: The answer was cut off, after every chunk that had arrived was delivered.
+        MisuseError: Two tasks iterate over it at once.
+    """
+
+    __slots__ = ("__weakref__", "_kept", "_kept_count", "_open", "_reading", "_ready", "_source", "end")
+
+    def __init__(self, open_source: Callable[[], Awaitable[BlockSource]]) -> None:
+        self._open = open_source
+        self._source: BlockSource | None = None
+        self._ready: Iterator[RawResponse] = iter(())
+        self._reading = False
+        self._kept: list[Sequence[RawResponse]] = []
+        self._kept_count = 0
+        self.end: End | None = None
+
+    def __await__(self) -> Generator[None, None, AsyncResult]:
+        return self
+        yield  # what makes it a generator, as the protocol of `await` wants
+
+    def __aiter__(self) -> AsyncResult:
+        return self
+
+    async def __anext__(self) -> RawResponse:
+        for chunk in self._ready:
+            return chunk
+        self._ready = iter(await self._next_block())
+        return next(self._ready)
+
+    async def blocks(self) -> AsyncGenerator[list[RawResponse], None]:
+        """Iterate over blocks instead of chunks: what each read of the socket brought. Never empty."""
+        while True:
+            try:
+                block = await self._next_block()
+            except StopAsyncIteration:
+                return
+            yield block
+
+    async def _next_block(self) -> list[RawResponse]:
+        """Return the next chunks; raise how the stream ended once there are none."""
+        if self._reading:
+            raise MisuseError("this answer is already being iterated over")
+        self._reading = True
+        try:
+            while self.end is None:
+                block = await self._read()
+                if block:
+                    return block
+        finally:
+            self._reading = False
+        await self._close()
+        error, self.end = self.end.error, _told(self.end)
+        if error is None:
+            raise StopAsyncIteration
+        raise self._describe(error)
+
+    async def _read(self) -> list[RawResponse]:
+        try:
+            if self._source is None:
+                self._source = await self._open()
+            block = await self._source.read_block()
+        except IncompleteStream as error:
+            self.end = End("incomplete", ("disconnected",), error)
+            return []
+        except BackstreamError as error:
+            self.end = End("failed", (type(error).__name__,), error)
+            return []
+        except BaseException:  # above all a cancelled task: the socket must not outlive it
+            self.abort()
+            raise
+        if block and type(block[-1]) is End:
+            self.end = block.pop()  # type: ignore[assignment]
+        if self._kept_count < _KEPT_CHUNKS:
+            self._kept.append(block)  # type: ignore[arg-type]
+            self._kept_count += len(block)
+        return block  # type: ignore[return-value]
+
+    def _describe(self, error: BackstreamError) -> BackstreamError:
+        """Put on an error what had arrived before it."""
+        if isinstance(error, ProviderError):
+            error.received = tuple(chunk for block in self._kept for chunk in block)
+            if isinstance(error, IncompleteStream):
+                error.text = fold(error.received).text
+        return error
+
+    def abort(self) -> None:
+        """Close the connection now, without waiting; for callers that cannot await."""
+        self._ready = iter(())
+        self.end = self.end or End("cancelled")
+        if self._source is not None:
+            self._source.abort()
+
+    async def _close(self) -> None:
+        if self._source is not None:
+            await self._source.aclose()
+
+    async def aclose(self) -> None:
+        """Leave the answer and close its connection. Harmless when repeated, or after the end."""
+        self._ready = iter(())
+        self.end = self.end or End("cancelled")
+        await self._close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __del__(self) -> None:
+        source = getattr(self, "_source", None)
+        if source is not None:
+            source.abort()
+
+    def __repr__(self) -> str:
+        state = self.end.state if self.end else ("running" if self._source is not None else "not started")
+        return f"<AsyncResult {state}>"
+
+
+def _told(end: End) -> End:
+    """The end once its error was raised: asking again just finds the stream over."""
+    return End(end.state, end.evidence)
