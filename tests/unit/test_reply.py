@@ -1,0 +1,62 @@
+"""What chunks add up to, and what counts as content."""
+
+from __future__ import annotations
+
+import pickle
+
+from backstream.chunks import (
+    Content,
+    Conversation,
+    Finish,
+    Log,
+    ProviderInfo,
+    RawResponse,
+    Reasoning,
+    Title,
+    ToolCalls,
+    Usage,
+)
+from backstream.reply import Reply, fold, has_content
+
+
+def test_chunks_add_up_to_a_reply() -> None:
+    usage = Usage(usage={"total_tokens": 3})
+    reply = fold(
+        [
+            ProviderInfo(provider={"name": "P"}),
+            Reasoning(token="so "),
+            Reasoning(status="thinking"),
+            Content(content="Hel"),
+            Content(content="lo", urls=["/a", "/b"]),
+            Content(data="data:audio/wav;base64,", urls="/c"),
+            ToolCalls(tool_calls=[{"id": "1"}]),
+            ToolCalls(),
+            Conversation(conversation={"P": {"id": 1}}),
+            Finish(finish={"reason": "stop"}),
+            usage,
+            RawResponse.from_dict({"type": "other"}),
+        ]
+    )
+    assert reply == Reply(
+        text="Hello",
+        reasoning="so ",
+        media_urls=("/a", "/b", "data:audio/wav;base64,", "/c"),
+        tool_calls=({"id": "1"},),
+        usage=usage,
+        finish_reason="stop",
+        provider={"name": "P"},
+        conversation={"P": {"id": 1}},
+    )
+    assert pickle.loads(pickle.dumps(reply)) == reply
+
+
+def test_nothing_adds_up_to_nothing_and_unknown_is_none() -> None:
+    assert fold([]) == Reply()
+    assert Reply().usage is None
+
+
+def test_what_the_content_clocks_wait_for() -> None:
+    assert has_content([Log(log="x"), Content(content="x")])
+    assert has_content([Reasoning(token="x")])
+    assert not has_content([Log(log="x"), Title(title="t"), ProviderInfo()])
+    assert not has_content([])
