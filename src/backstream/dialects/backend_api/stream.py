@@ -128,7 +128,7 @@ def _decode_leniently(frame: bytes) -> Any:
         raise DecodeError("the event is nested too deeply") from None
     try:
         value = json.loads(frame.decode("utf-8", "replace"), parse_constant=_refuse_constant)
-        text = json.dumps(value, ensure_ascii=False)
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
     except RecursionError:
         raise DecodeError("the event is nested too deeply") from None
     except ValueError:
