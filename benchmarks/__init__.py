@@ -1,0 +1,1 @@
+"""Measurements: what a promise about speed or memory rests on. They measure; tests assert behaviour."""

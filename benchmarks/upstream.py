@@ -1,0 +1,91 @@
+"""The scripted upstream of the benchmarks: one process of its own, so that its CPU time is nobody else's.
+
+Speaks just enough HTTP: whatever is POSTed, the path says what to answer, ``/<mode>/…``, and the query how much of it.
+Run as a module it prints its port on one line and serves until its standard input closes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import urllib.parse
+
+CONTENT = "The quick brown fox jumps over the lazy dog while the stream goes on and on until it ends, word by word."
+
+
+def event(number: int) -> bytes:
+    """One event of about 180 bytes, as a server of 2026 frames it."""
+    text = f"{number:06d} {CONTENT}"
+    return b'event: content\ndata: {"type": "content", "content": "%b"}\n\n' % text.encode()
+
+
+FINISH = b'event: finish\ndata: {"type": "finish", "finish": {"reason": "stop"}}\n\n'
+
+
+def chunk(data: bytes) -> bytes:
+    """Frame one HTTP chunk."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Serve one connection."""
+    try:
+        while True:
+            head = await reader.readuntil(b"\r\n\r\n")
+            await swallow_body(head, reader)
+            target = head.split(b" ", 2)[1].decode()
+            path, _, query = target.partition("?")
+            wanted = {name: values[0] for name, values in urllib.parse.parse_qs(query).items()}
+            await stream(writer, path.strip("/").split("/")[0], wanted)
+            if wanted.get("framing") == "close":
+                break
+    except (asyncio.IncompleteReadError, ConnectionError):
+        pass
+    finally:
+        writer.close()
+
+
+async def swallow_body(head: bytes, reader: asyncio.StreamReader) -> None:
+    """Read a request body and forget it."""
+    length = 0
+    for line in head.split(b"\r\n"):
+        name, _, value = line.partition(b":")
+        if name.lower() == b"content-length":
+            length = int(value)
+    while length:
+        data = await reader.read(min(length, 1 << 20))
+        if not data:
+            raise asyncio.IncompleteReadError(b"", length)
+        length -= len(data)
+
+
+async def stream(writer: asyncio.StreamWriter, mode: str, wanted: dict[str, str]) -> None:
+    """Write one answer: ``events`` in packets of ``packet`` events, ``pause`` seconds apart."""
+    events, packet = int(wanted.get("events", 1)), int(wanted.get("packet", 1))
+    pause, framing = float(wanted.get("pause", 0)), wanted.get("framing", "packet")
+    coding = b"Connection: close\r\n" if framing == "close" else b"Transfer-Encoding: chunked\r\n"
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n" + coding + b"\r\n")
+    for first in range(0, events, packet):
+        parts = [event(number) for number in range(first, min(first + packet, events))]
+        if framing == "event":
+            data = b"".join(map(chunk, parts))
+        else:
+            data = b"".join(parts)
+            data = data if framing == "close" else chunk(data)
+        writer.write(data)
+        await writer.drain()
+        await asyncio.sleep(pause)
+    writer.write(FINISH if framing == "close" else chunk(FINISH) + b"0\r\n\r\n")
+    await writer.drain()
+
+
+async def main() -> None:
+    """Serve on a free loopback port until standard input closes."""
+    server = await asyncio.start_server(answer, "127.0.0.1", 0, backlog=2048)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await asyncio.to_thread(sys.stdin.read)
+    server.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
