@@ -2,7 +2,7 @@ import pytest
 
 from backstream.errors import MisuseError, TooLargeError
 from backstream.testing.chop import check_cuts
-from backstream.wire.sse import MAX_RETRY_MS, SSEDecoder, ServerSentEvent
+from backstream.wire.sse import MAX_RETRY_MS, ServerSentEvent, SSEDecoder
 
 
 def decode(stream, **options):
@@ -95,7 +95,7 @@ CAPS = [
     # stream, line cap, event cap, data of the events before the error, what is too large
     (b"data: 12\n\n" + b"data: 123456789\n\n", 10, 99, ["12"], "line"),
     (b"data: 12\n\n" + b"x" * 30, 10, 99, ["12"], "line"),
-    (b"data: 12\n\n" + b"data: 1\ndata: 2\ndata: 3\ndata: 4\n\n", 99, 12, ["12"], "event"),
+    (b"data: 12\n\n" + b"data: 1\ndata: 2\ndata: 3\ndata: 4\n\n", 99, 11, ["12"], "event"),
     (b"data: 12\n\n" + b"data: 1\n:" + b"." * 30 + b"\n\n", 99, 12, ["12"], "event"),
     (b"event: 123456789\ndata: 1\n\n", 15, 99, [], "line"),
     (b":" + b"." * 99, 10, 10, [], "line"),

@@ -1,7 +1,7 @@
 import pytest
 
 from backstream.errors import MisuseError
-from backstream.wire.sse import MAX_RETRY_MS, SSEDecoder, ServerSentEvent, encode_sse
+from backstream.wire.sse import MAX_RETRY_MS, ServerSentEvent, SSEDecoder, encode_sse
 
 
 @pytest.mark.parametrize(
