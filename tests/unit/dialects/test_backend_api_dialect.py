@@ -270,6 +270,13 @@ def test_failures_are_told_apart_by_code(event: dict[str, Any], cls: str, text: 
     assert text in str(failure)
 
 
+def test_a_cut_answer_behind_a_relay_is_a_cut_answer_here() -> None:
+    event = render_failure(errors.IncompleteStream("the connection closed"))
+    assert isinstance(parse_failure(event), errors.IncompleteStream)
+    end = end_of(CONTENT + render_block([event], "sse"), framed=True)
+    assert end.state == "incomplete"
+
+
 @pytest.mark.parametrize("event", [{"type": "content"}, {"type": "message", "error": "E"}, {"a": 1}, {}])
 def test_what_is_no_failure(event: dict[str, Any]) -> None:
     assert parse_failure(RawResponse.from_dict(event)) is None

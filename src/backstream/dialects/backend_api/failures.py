@@ -53,7 +53,7 @@ _CODES: tuple[tuple[type[BackstreamError], str], ...] = (
 )
 
 
-def parse_failure(event: RawResponse) -> RefusedError | None:
+def parse_failure(event: RawResponse) -> ProviderError | None:
     """Turn a failure event into the error to raise.
 
     Args:
@@ -72,6 +72,8 @@ def parse_failure(event: RawResponse) -> RefusedError | None:
     name = code if isinstance(code, str) and code.isidentifier() else None
     message = members.get("message") or (code if isinstance(code, str) else None) or "the back-end reported an error"
     kind = members.get("kind")
+    if kind == errors.IncompleteStream.__name__:  # a relay tells that its own back-end's answer was cut off
+        return errors.IncompleteStream(str(message))
     cls = _BY_CODE.get(str(kind)) or _BY_CODE.get(str(name))
     if cls is None:
         cls = errors.AuthenticationError if event.type == "auth" else RefusedError

@@ -79,7 +79,7 @@ class BackendApiParser:
 
     def _end_failed(self, block: Block, error: BackstreamError) -> None:
         self._failed = True
-        block.append(End("failed", ("error",), error))
+        block.append(End("incomplete" if isinstance(error, IncompleteStream) else "failed", ("error",), error))
 
     def finish(self, *, framed: bool) -> Block:
         """See :class:`backstream.dialects.base.StreamParser`."""
