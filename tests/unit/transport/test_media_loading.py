@@ -134,19 +134,9 @@ def test_data_uris_keep_their_type_and_come_back_unchanged():
 
 @pytest.mark.parametrize(
     "text",
-    [
-        "cat.png",
-        "/etc/passwd",
-        "file:///etc/passwd",
-        "",
-        "http:/a",
-        "http://",
-        "https://a b/",
-        "http://a/\n",
-        "ftp://a/b.png",
-        "https://a\\b/",
-    ],
-)
+    ["cat.png", "/etc/passwd", "file:///etc/passwd", "", "http:/a", "http://", "https://a b/", "http://a/\n",
+     "ftp://a/b.png", "https://a\\b/"],
+)  # fmt: skip
 def test_a_plain_string_is_never_opened(text, png, monkeypatch):
     monkeypatch.chdir(png.parent)
     for call in (lambda: load_media([text]), lambda: to_data_uri(text)):
