@@ -1,0 +1,130 @@
+"""``backstream chat``: one answer, or an interactive session."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from backstream.cli import exits
+from backstream.cli.logs import verbose_option
+
+if TYPE_CHECKING:
+    from backstream.cli.call import Call
+    from backstream.messages import ImageType
+
+__all__ = ["command"]
+
+
+@click.command("chat", epilog=exits.EPILOG)
+@click.argument("prompt", nargs=-1)
+@click.option("-m", "--model", default="", metavar="NAME", help="The model; see: backstream models.")
+@click.option("--url", metavar="URL", help="The server. Default: $BACKSTREAM_URL, else the embedded backend.")
+@click.option("--provider", metavar="NAME", help="The provider behind the server; see: backstream providers.")
+@click.option("-f", "--media", multiple=True, metavar="FILE", help="Send a file (or http(s) URL) along; repeatable.")
+@click.option("-s", "--system", metavar="TEXT", help="Instructions that come before the conversation.")
+@click.option("--api-key-env", metavar="NAME", help="The environment variable that holds the provider's key.")
+@click.option("--server-key-env", metavar="NAME", help="The environment variable that holds the server's own key.")
+@click.option("-p", "--param", "params", multiple=True, metavar="K=V", help="A further parameter; V is JSON or text.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="Save media of the answer there.")
+@click.option("--json", "as_json", is_flag=True, help="Print raw events, one JSON object a line.")
+@click.option("--timeout", type=float, metavar="SECONDS", help="Longest silence of the server; 0 for any. Default 600.")
+@click.option(
+    "--deadline", "deadlines", multiple=True, metavar="NAME=SECONDS", help="A clock's limit (see above); repeatable."
+)
+@click.option("--proxy", metavar="URL", help="http://, https:// or socks5:// proxy. Default: the environment's.")
+@click.option("--no-markdown", is_flag=True, help="Print the answer's text as it comes, also on a terminal.")
+@verbose_option
+def command(
+    prompt: tuple[str, ...],
+    *,
+    model: str,
+    url: str | None,
+    provider: str | None,
+    media: tuple[str, ...],
+    system: str | None,
+    api_key_env: str | None,
+    server_key_env: str | None,
+    params: tuple[str, ...],
+    output: Path | None,
+    as_json: bool,
+    timeout: float | None,
+    deadlines: tuple[str, ...],
+    proxy: str | None,
+    no_markdown: bool,
+) -> int:
+    """Send PROMPT and stream the answer; without one, talk.
+
+    Text piped in is the prompt, or is joined to it below a blank line; anything else piped in is sent along as media.
+    Without a prompt on a terminal an interactive session begins. The answer goes to standard output, everything else
+    to standard error.
+
+    Deadlines: connect, headers, first_content, between_content, total, idle.
+
+    \b
+    Examples:
+      backstream chat "Why is the sky blue?"
+      backstream chat "What is in these?" -f cat.jpg -f dog.jpg
+      git diff | backstream chat "Review this change" > review.md
+      backstream chat -m echo-media "Draw a gradient" --output pictures
+      backstream chat --url http://127.0.0.1:8080 --api-key-env MY_KEY -p temperature=0.2 "Hi"
+      backstream chat --json "Hi" | jq .type
+    """  # noqa: D301 - click reads \b
+    from backstream.cli import call as calls
+    from backstream.cli.saving import check_folder
+
+    call = calls.Call(
+        model=model,
+        url=url,
+        provider=provider,
+        api_key=calls.read_key(api_key_env),
+        server_key=calls.read_key(server_key_env),
+        parameters=calls.parse_parameters(params),
+        deadlines=calls.parse_deadlines(timeout, deadlines),
+        proxy=proxy,
+    )
+    if output is not None:
+        check_folder(output)
+    items = calls.parse_media(media)
+    opening = [{"role": "system", "content": system}] if system else []
+    if not prompt and sys.stdin is not None and sys.stdin.isatty():
+        if as_json:
+            raise click.UsageError("--json needs a prompt")
+        from backstream.cli.interactive import converse
+
+        return converse(call, opening, items, output=output, markdown=not no_markdown)
+    return _once(call, opening, " ".join(prompt), items, output=output, as_json=as_json, markdown=not no_markdown)
+
+
+def _once(
+    call: Call,
+    opening: list[dict[str, str]],
+    prompt: str,
+    media: list[ImageType],
+    *,
+    output: Path | None,
+    as_json: bool,
+    markdown: bool,
+) -> int:
+    from backstream.cli.answering import Answer, answer, introduce
+    from backstream.cli.input import join_prompt, read_piped
+    from backstream.cli.running import run
+    from backstream.cli.terminal import make_tolerant
+    from backstream.cli.views import make_view
+
+    piped = read_piped()
+    if isinstance(piped, str):
+        prompt = join_prompt(prompt, piped)
+    elif piped is not None:
+        media.append(piped)
+    if not prompt.strip() and not media:
+        raise click.UsageError("There is no prompt: give one as an argument, or on standard input")
+    make_tolerant()
+    if not as_json:
+        introduce(call)
+    messages = [*opening, {"role": "user", "content": prompt}]
+    view = make_view(as_json=as_json, markdown=markdown)
+    saved = run(answer(call, messages, media, view, into=Answer(), output=output))
+    return exits.OK if saved else exits.BACKEND_FAILED

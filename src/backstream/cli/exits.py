@@ -1,0 +1,139 @@
+"""How the command line ends: exit codes, and errors as one line on standard error. Knows no command."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from typing import Final
+
+import click
+
+from backstream.errors import AuthenticationError, BackstreamError, CallerError, IncompleteStream
+
+__all__ = [
+    "BACKEND_FAILED",
+    "BROKEN_PIPE",
+    "EPILOG",
+    "INCOMPLETE",
+    "INTERRUPTED",
+    "OK",
+    "REFUSED",
+    "USAGE",
+    "exit_code_of",
+    "report",
+    "say",
+    "silence_output",
+]
+
+OK: Final = 0
+BACKEND_FAILED: Final = 1
+USAGE: Final = 2
+INCOMPLETE: Final = 3
+REFUSED: Final = 4
+INTERRUPTED: Final = 130
+BROKEN_PIPE: Final = 141
+
+EPILOG: Final = """\b
+Exit codes:
+  0    all went well
+  1    the back-end, or the way to it, failed
+  2    the command, a file or a setting was wrong; nothing was sent
+  3    the answer is incomplete
+  4    the key was refused
+  130  Ctrl-C
+  141  nobody read the output any more
+"""
+
+_HINTS: Final = {
+    "ConnectError": "check that the server runs and that --url is right",
+    "TLSError": "check the server's certificate",
+    "ProxyError": "check --proxy and the proxy variables of the environment",
+    "DisconnectedError": "try again, or look at the server's log",
+    "AuthenticationError": "name the variable that holds a valid key with --api-key-env",
+    "PaymentError": "check the account's credit",
+    "RateLimitError": "wait before trying again",
+    "ModelNotFoundError": "list the models with: backstream models",
+    "UnavailableError": "try again later",
+    "IncompleteStream": "what arrived was printed; ask again for a whole answer",
+    "ContentTypeError": "check that --url points at a server of the backend-api protocol",
+    "RedirectError": "use the address that the server redirects to as --url",
+}
+
+
+def exit_code_of(error: BaseException) -> int:
+    """Return the exit code that an error ends the program with."""
+    if isinstance(error, click.ClickException | CallerError):
+        return USAGE
+    if isinstance(error, IncompleteStream):
+        return INCOMPLETE
+    if isinstance(error, AuthenticationError):
+        return REFUSED
+    return BACKEND_FAILED
+
+
+def say(text: str) -> None:
+    """Write one line for people to standard error, harmless for a terminal."""
+    folded = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    click.echo(f"backstream: {folded}", err=True)
+
+
+def report(error: BaseException) -> int:
+    """Tell an error in one line.
+
+    Args:
+        error: What ended the command.
+
+    Returns:
+        The exit code to end with.
+    """
+    say(_describe(error))
+    if os.environ.get("BACKSTREAM_DEBUG"):
+        click.echo(_trace(error), err=True)
+    return exit_code_of(error)
+
+
+def _describe(error: BaseException) -> str:
+    if isinstance(error, click.UsageError):
+        path = error.ctx.command_path if error.ctx is not None else "backstream"
+        return f"{error.format_message().rstrip('.')}; see: {path} --help"
+    if isinstance(error, click.ClickException):
+        return error.format_message()
+    if isinstance(error, BackstreamError):
+        return _with_hint(error)
+    if isinstance(error, OSError):
+        name = f" {error.filename}" if isinstance(error.filename, str) else ""
+        return f"{error.strerror or type(error).__name__}{name}; check that it can be read and written"
+    return f"internal error ({type(error).__name__}); set BACKSTREAM_DEBUG=1 to see where, and report it"
+
+
+def _with_hint(error: BackstreamError) -> str:
+    text = str(error)
+    if isinstance(error, CallerError):
+        return text
+    for cls in type(error).__mro__:
+        if cls.__name__ in _HINTS:
+            return f"{text}; {_HINTS[cls.__name__]}"
+    return f"{text}; run again with -v to see more"
+
+
+def _trace(error: BaseException) -> str:
+    """Where an error came from; the text of an error that is not ours is left out, for it may hold anything."""
+    lines: list[str] = []
+    link: BaseException | None = error
+    while link is not None:
+        shown = f": {link}" if isinstance(link, BackstreamError) else ""
+        lines += [f"{type(link).__name__}{shown}\n", *traceback.format_tb(link.__traceback__)]
+        link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
+    return "".join(lines).rstrip()
+
+
+def silence_output() -> None:
+    """Let nothing more reach a standard output that cannot take it, so that closing it at exit cannot fail."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)

@@ -1,0 +1,135 @@
+"""``backstream serve``: this machine as a server of the backend-api protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from backstream.cli import exits
+from backstream.cli.logs import verbose_option
+from backstream.errors import ConfigurationError
+
+__all__ = ["command"]
+
+_MEBIBYTE = 1024 * 1024
+
+
+@click.command("serve", epilog=exits.EPILOG)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen; not loopback only with keys.")
+@click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="0 for a free one.")
+@click.option(
+    "--framing", type=click.Choice(["auto", "sse", "jsonl"]), default="auto", show_default=True, help="Form of streams."
+)
+@click.option("--allow-origin", multiple=True, metavar="ORIGIN", help="Let pages of that origin in; repeatable.")
+@click.option("--allow-host", multiple=True, metavar="HOST", help="Answer to that Host name too; repeatable.")
+@click.option("--keys-file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Client keys.")
+@click.option("--max-body-mib", type=click.IntRange(1), metavar="N", help="Cap on the JSON of a request. Default 64.")
+@click.option("--max-media-mib", type=click.IntRange(1), metavar="N", help="Cap on a request's media. Default 2048.")
+@click.option("--max-streams", type=click.IntRange(1), metavar="N", help="Answers at the same time. Default 256.")
+@click.option("--grace", type=click.FloatRange(0), default=0.5, show_default=True, help="Seconds for answers to end.")
+@click.option("--relay", multiple=True, metavar="NAME=URL", help="Pass on to another such server; repeatable.")
+@click.option("--provider", multiple=True, metavar="MODULE:CLASS", help="Serve a provider of yours; repeatable.")
+@verbose_option
+def command(
+    *,
+    host: str,
+    port: int,
+    framing: str,
+    allow_origin: tuple[str, ...],
+    allow_host: tuple[str, ...],
+    keys_file: Path | None,
+    max_body_mib: int | None,
+    max_media_mib: int | None,
+    max_streams: int | None,
+    grace: float,
+    relay: tuple[str, ...],
+    provider: tuple[str, ...],
+) -> int:
+    """Serve the backend-api protocol until Ctrl-C.
+
+    Answers with Echo, which is not a language model, unless --relay or --provider name others; the first one is the
+    default. Listens on this machine only; elsewhere it needs client keys (backstream keys add NAME).
+
+    \b
+    Examples:
+      backstream serve
+      backstream serve --port 9000 --relay Home=http://127.0.0.1:8080
+      backstream serve --provider mymodule:MyProvider --provider backstream:Echo
+      backstream keys add laptop && backstream serve --host 0.0.0.0
+    """  # noqa: D301 - click reads \b
+    from backstream.server.app import create_app
+    from backstream.server.run import serve
+
+    settings = _settings(
+        framing=framing,
+        allow_origins=tuple(allow_origin) or None,
+        allowed_hosts=tuple(allow_host) or None,
+        keys_file=keys_file,
+        max_streams=max_streams,
+        limits=_limits(max_body_mib, max_media_mib),
+    )
+    app = create_app(_providers(relay, provider), settings)
+
+    def on_ready(url: str) -> None:
+        click.echo(f"listening on {url}", err=True)
+
+    ended_by = asyncio.run(serve(app, host, port, on_ready=on_ready, grace_seconds=grace))
+    return exits.INTERRUPTED if ended_by == signal.SIGINT else exits.OK
+
+
+def _settings(**given: Any) -> Any:
+    from backstream.server.settings import Settings
+
+    return Settings(**{name: value for name, value in given.items() if value is not None})
+
+
+def _limits(body_mib: int | None, media_mib: int | None) -> Any:
+    from backstream.server.bodies import BodyLimits
+
+    limits = BodyLimits()
+    if body_mib is not None:
+        limits = msgspec.structs.replace(limits, max_body_bytes=body_mib * _MEBIBYTE)
+    if media_mib is not None:
+        limits = msgspec.structs.replace(limits, max_media_bytes=media_mib * _MEBIBYTE)
+    return limits
+
+
+def _providers(relays: Sequence[str], names: Sequence[str]) -> list[Any] | None:
+    """Return the providers named; ``None`` for the built-in one."""
+    return [*map(_relay, relays), *map(_import, names)] or None
+
+
+def _relay(pair: str) -> Any:
+    from backstream.providers.backend_api import BackendApi
+    from backstream.transport.session import check_url
+
+    name, _, url = pair.partition("=")
+    if not name.isidentifier() or not url:
+        raise ConfigurationError("--relay wants NAME=URL", "for example --relay Home=http://127.0.0.1:8080")
+    return type(name, (BackendApi,), {"url": check_url(url)})
+
+
+def _import(name: str) -> Any:
+    module, _, attribute = name.partition(":")
+    if not module or not attribute:
+        raise ConfigurationError("--provider wants MODULE:CLASS", "for example --provider backstream:Echo")
+    sys.path.insert(0, "")  # as `python -m` does: modules of the working directory
+    try:
+        provider = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise ConfigurationError(
+            f"the provider {name} cannot be imported ({type(error).__name__})", "check the module and the class"
+        ) from error
+    finally:
+        sys.path.remove("")
+    if not callable(getattr(provider, "create_async_generator", None)):
+        raise ConfigurationError(f"{name} is no provider", "it needs create_async_generator")
+    return provider

@@ -1,0 +1,211 @@
+"""How an answer is shown: text on standard output, everything else on standard error. Knows chunks, not where they
+come from.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import logging
+import re
+import sys
+import time
+from typing import TYPE_CHECKING, Final, Protocol
+
+import msgspec
+
+from backstream.chunks import Content, Finish, Log, Notice, Preview, RawResponse, Reasoning, ToolCalls, Usage
+from backstream.cli.terminal import Notes, can_style, harmless, is_terminal
+
+if TYPE_CHECKING:
+    from backstream.cli.markdown import LiveMarkdown
+
+__all__ = ["JSONView", "TextView", "View", "make_view"]
+
+_log = logging.getLogger("backstream.cli")
+
+_FRAME_SECONDS: Final = 0.06
+_CONTROLS: Final = re.compile("[\x7f-\x9f]")
+
+
+class View(Protocol):
+    """What shows an answer."""
+
+    def show(self, chunk: RawResponse) -> None:
+        """Show one chunk."""
+        ...
+
+    def settle(self) -> None:
+        """Bring the screen up to what was shown, as the back-end pauses; called after each block."""
+        ...
+
+    def finish(self) -> None:
+        """End the output; harmless when repeated."""
+        ...
+
+
+def make_view(*, as_json: bool, markdown: bool) -> View:
+    """Choose the view for this standard output.
+
+    Args:
+        as_json: Raw events, one a line.
+        markdown: Whether Markdown may be rendered, where there is a terminal and rich.
+    """
+    if as_json:
+        return JSONView()
+    if markdown and can_style(sys.stdout) and importlib.util.find_spec("rich") is not None:
+        from backstream.cli.markdown import LiveMarkdown
+
+        return TextView(LiveMarkdown())
+    return TextView(None)
+
+
+class JSONView:
+    """Events as they came, one JSON object a line, and nothing else."""
+
+    def show(self, chunk: RawResponse) -> None:
+        """Write one event."""
+        text = msgspec.json.encode(chunk.get_dict()).decode()
+        # JSON escapes C0 only; the others could still reach a terminal
+        text = _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+        sys.stdout.write(text + "\n")
+
+    def settle(self) -> None:
+        """Let what was written out."""
+        sys.stdout.flush()
+
+    finish = settle
+
+
+class TextView:
+    """The answer's text, plain or through a Markdown renderer; reasoning, tool calls and notices beside it.
+
+    Args:
+        markdown: The renderer; ``None`` for plain text.
+    """
+
+    def __init__(self, markdown: LiveMarkdown | None) -> None:
+        self._markdown = markdown
+        self._notes = Notes()
+        self._terminal = is_terminal(sys.stdout)
+        self._line_open = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._next_frame = 0.0
+        self._reasoning = False
+
+    def show(self, chunk: RawResponse) -> None:
+        """Show one chunk; what a reader need not see goes to the log."""
+        if isinstance(chunk, Content):
+            self._content(chunk)
+        elif isinstance(chunk, Reasoning):
+            self._reason(chunk)
+        elif isinstance(chunk, ToolCalls):
+            for call in chunk.tool_calls or ():
+                self._note(f"tool call: {_call(call)}")
+        elif isinstance(chunk, Notice):
+            self._note(f"notice: {chunk.message or chunk.error or ''}")
+        elif isinstance(chunk, Preview):
+            self._note(f"preview: {chunk.alt or 'media being made'}")
+        elif isinstance(chunk, Finish) and chunk.reason not in (None, "stop", "tool_calls"):
+            self._note(f"the answer ended early: {chunk.reason}")
+        elif isinstance(chunk, Usage):
+            _log.info("usage: %s", chunk.usage)
+        elif isinstance(chunk, Log):
+            _log.info("server: %s", chunk.log)
+
+    def settle(self) -> None:
+        """Flush plain text; draw Markdown, but not more often than an eye can follow or the machine can bear."""
+        if self._markdown is None:
+            self._flush()
+        elif self._timer is None:
+            wait = self._next_frame - time.monotonic()
+            if wait <= 0:
+                self._draw()
+            else:
+                self._timer = asyncio.get_running_loop().call_later(wait, self._draw)
+
+    def finish(self) -> None:
+        """Print the rest for good, and end the line."""
+        self._cancel_timer()
+        self._notes.end_line()
+        if self._markdown is not None:
+            self._markdown.finish()
+        elif self._line_open:
+            self._write("\n")
+        self._flush()
+
+    def _content(self, chunk: Content) -> None:
+        text = chunk.text
+        if self._terminal and (chunk.urls is not None or chunk.data is not None):
+            self._note(f"media: {chunk.alt or 'in the answer'} (save it with --output DIR)")
+            text = _without_data_uris(text)
+        if not text:
+            return
+        if self._notes.shared:
+            self._notes.end_line()
+        self._reasoning = False
+        if self._markdown is not None:
+            self._markdown.feed(harmless(text))
+        else:
+            self._write(harmless(text) if self._terminal else text)
+
+    def _reason(self, chunk: Reasoning) -> None:
+        if not self._notes.shows_reasoning:
+            return
+        text = chunk.token or ""
+        status = ": ".join(part for part in (chunk.label, chunk.status) if part)
+        if text:
+            if not self._reasoning:
+                self._make_room()
+            self._notes.run_on(text)
+            self._reasoning = True
+        elif status:
+            self._note(status)
+
+    def _note(self, text: str) -> None:
+        self._make_room()
+        self._notes.line(text)
+        self._reasoning = False
+
+    def _make_room(self) -> None:
+        """Have the cursor at the start of a free line, where the answer stands on the same terminal."""
+        if not self._notes.shared:
+            return
+        if self._markdown is not None:
+            self._cancel_timer()
+            self._markdown.clear()
+        elif self._line_open:
+            self._write("\n")
+            self._flush()
+
+    def _draw(self) -> None:
+        self._timer = None
+        if self._markdown is not None and not self._reasoning:
+            begun = time.monotonic()
+            self._markdown.draw()
+            now = time.monotonic()
+            self._next_frame = now + max(_FRAME_SECONDS, 8 * (now - begun))
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _write(self, text: str) -> None:
+        sys.stdout.write(text)
+        self._line_open = not text.endswith("\n")
+
+    def _flush(self) -> None:
+        sys.stdout.flush()
+
+
+def _call(call: dict[str, object]) -> str:
+    function = call.get("function")
+    if not isinstance(function, dict):
+        return "unreadable"
+    return f"{function.get('name', '?')}({function.get('arguments', '')})"
+
+
+def _without_data_uris(text: str) -> str:
+    """Media as text is of no use on a screen: keep the words around it."""
+    return re.sub(r"!?\[([^\]]*)\]\(data:[^)]*\)", "", re.sub(r"<(\w+)[^>]*data:[^>]*>", "", text)).strip(" ")
