@@ -144,7 +144,7 @@ def test_the_strict_decoder_reads_by_the_standard(case):
 
 
 @settings(max_examples=600)
-@given(cut(), st.integers(3, 40), st.integers(3, 40))
+@given(cut(), st.integers(1, 40), st.integers(1, 40))
 def test_the_strict_decoder_does_not_care_for_cuts(case, line, event):
     stream, pieces = case
     for caps in ({}, {"max_line_bytes": line, "max_event_bytes": event}):
@@ -154,7 +154,7 @@ def test_the_strict_decoder_does_not_care_for_cuts(case, line, event):
         assert one.pending == two.pending or one._failure
 
 
-@given(cut(), st.integers(3, 40))
+@given(cut(), st.integers(1, 40))
 def test_the_lines_decoder_does_not_care_for_cuts(case, line):
     stream, pieces = case
     for caps in ({}, {"max_line_bytes": line}):

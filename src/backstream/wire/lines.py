@@ -47,8 +47,8 @@ class LineAssembler:
 
     @property
     def rest_size(self) -> int:
-        """Give how many bytes there are after the last line end so far."""
-        return len(self._rest)
+        """Give how many bytes of a line there are after the last line end so far; a beginning byte order mark is none."""
+        return 0 if self._at_start else len(self._rest)
 
     def feed(self, data: bytes) -> bytes:
         """Take the next piece.

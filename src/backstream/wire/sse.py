@@ -72,7 +72,7 @@ class SSEDecoder(LineDecoder[ServerSentEvent]):
     @property
     def pending(self) -> bool:
         """Tell whether there is, or at the end was, a part of a line or of an event not dispatched."""
-        return bool(self._lines.rest_size or self._in_event)
+        return bool(self._lines.rest or self._in_event)
 
     @property
     def _in_event(self) -> bool:

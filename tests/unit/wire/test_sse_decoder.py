@@ -69,6 +69,7 @@ def test_a_huge_retry_is_clamped(digits, expected):
     [
         (b"", False),
         (b"\xef\xbb\xbf", False),
+        (b"\xef\xbb", True),
         (b"data: 1\n\n", False),
         (b"data: 1\n\n: still here\n", False),
         (b"data: 1\n\ncolour: blue\n", False),
@@ -152,3 +153,9 @@ def test_an_event_is_a_value():
     assert event == ServerSentEvent(type="a", data="b", id="c", retry=1)
     with pytest.raises(AttributeError):
         event.data = "x"
+
+
+def test_a_byte_order_mark_in_pieces_is_no_line_over_the_cap():
+    decoder = SSEDecoder(max_line_bytes=1)
+    assert [decoder.feed(piece) for piece in (b"\xef", b"\xbb", b"\xbf", b":\n")] == [[], [], [], []]
+    assert decoder.comments == 1
