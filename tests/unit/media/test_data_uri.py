@@ -154,6 +154,12 @@ def test_what_is_no_data_uri_is_refused_without_being_shown(uri, strict):
     assert uri not in str(caught.value) or not uri
 
 
+def test_percent_decoding_leaves_backslashes_and_lone_percents_alone():
+    assert decode_data_uri("data:a/b,\\x41\\\\%5C%5cn%0%%41%zz\\").data == b"\\x41\\\\\\\\n%0%A%zz\\"
+    every = bytes(range(256))
+    assert decode_data_uri("data:a/b," + "".join(f"%{byte:02x}" for byte in every), strict=True).data == every
+
+
 def test_half_a_surrogate_pair_is_refused():
     with pytest.raises(InvalidMediaError):
         decode_data_uri("data:a/b,\ud800")
