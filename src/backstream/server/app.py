@@ -1,0 +1,182 @@
+"""The application: every request goes through the same doors, in the same order, to its route.
+
+Host, origin, who may ask from where, key, route, handler. A plain ASGI application, to be run by any ASGI server or
+mounted in another application. Nothing here knows what a conversation is.
+"""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from typing import Final
+
+import msgspec
+
+from backstream.server.asgi import Field, Message, Receive, Refusal, Request, Scope, Send, send_json, send_plain
+from backstream.server.auth import KeyRing, authenticate
+from backstream.server.catalog import Catalog, Providers
+from backstream.server.gate import check_host, check_origin, cors_fields, is_loopback, is_preflight
+from backstream.server.limits import StreamLimits
+from backstream.server.records import RequestRecord
+from backstream.server.refusals import ClientGone, RequestRefused
+from backstream.server.routes import ROUTES
+from backstream.server.routing import Exchange, match_route
+from backstream.server.settings import Settings
+
+__all__ = ["Gateway", "create_app"]
+
+_LOGGER: Final = logging.getLogger("backstream.server")
+
+
+class Gateway:
+    """The ASGI application. Make one with :func:`create_app`.
+
+    Attributes:
+        settings: Its settings.
+        catalog: Its providers.
+        keys: Its client keys.
+        streams: Its running streams.
+        routes: Its routes.
+    """
+
+    def __init__(self, catalog: Catalog, settings: Settings) -> None:
+        self.settings = settings
+        self.catalog = catalog
+        self.keys = KeyRing(settings.keys_file)
+        self.streams = StreamLimits(settings.max_streams, settings.max_streams_per_key)
+        self.routes = ROUTES
+
+    def with_settings(self, **changes: object) -> Gateway:
+        """Return an application with the same providers and other settings; see :class:`Settings`."""
+        return Gateway(self.catalog, msgspec.structs.replace(self.settings, **changes))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, as ASGI calls it."""
+        if scope["type"] == "http":
+            await self._answer(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1008, "reason": "no WebSocket here"})
+        elif scope["type"] == "lifespan":
+            await _live(receive, send)
+        else:
+            raise RuntimeError(f"ASGI scope {scope['type']} is not served")
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request, record = Request(scope), RequestRecord()
+        answer = _Answer(send)
+        try:
+            await self._dispatch(request, receive, answer, record)
+        except ClientGone:
+            record.end = "cancelled"
+        except RequestRefused as refusal:
+            if answer.started:
+                raise
+            record.note_failure(refusal, "refused")
+            record.status = refusal.status
+            await _refuse(answer.send, refusal, request)
+        except Exception as error:
+            # the edge: a defect of ours is a 500 without details; its text may quote the request, its place cannot
+            record.note_failure(error)
+            where = "".join(traceback.format_tb(error.__traceback__))
+            _LOGGER.error("defect: %s at\n%s", type(error).__name__, where)
+            if answer.started:
+                raise
+            record.status = 500
+            await _refuse(answer.send, RequestRefused(500, "Internal error"), request)
+        except BaseException:  # cancelled: the server stops
+            record.end = "cancelled"
+            raise
+        finally:
+            record.write()
+
+    async def _dispatch(self, request: Request, receive: Receive, answer: _Answer, record: RequestRecord) -> None:
+        host = check_host(request, self.settings.allowed_hosts, any_address=self.settings.any_address_host)
+        origin = check_origin(request, host, self.settings.allow_origins)
+        if origin is not None:
+            answer.extra_fields = cors_fields(origin, request)
+            if is_preflight(request):  # it carries no key, and says nothing but that the origin is allowed
+                record.route, record.status = "preflight", 200
+                await send_plain(answer.send, 200, b"", ())
+                return
+        await self.keys.refresh()
+        exchange = Exchange(self, request, receive, answer.send, record)
+        try:
+            route, exchange.parameters = match_route(self.routes, request.path)
+        except Refusal:
+            self._check_key(exchange)  # what exists is not told to strangers either
+            raise
+        record.route = route.name
+        if not route.open:
+            self._check_key(exchange)
+        if request.method == "OPTIONS":
+            record.status = 200
+            await send_plain(answer.send, 200, b"", [_allow(route.methods)])
+            return
+        if request.method not in route.methods:
+            raise Refusal(405, "Method not allowed", [_allow(route.methods)])
+        exchange.forced_framing = route.framing
+        await route.handler(exchange)
+
+    def _check_key(self, exchange: Exchange) -> None:
+        """Let a request in: with a key where keys exist; else from this machine only."""
+        if self.keys.required:
+            exchange.key_name = exchange.record.key = authenticate(exchange.request, self.keys).name
+            return
+        peer = exchange.request.client_host
+        if peer is not None and not self.settings.behind_own_auth and not is_loopback(peer):
+            raise Refusal(403, "Without client keys this server answers its own machine only")
+
+
+class _Answer:
+    """The sending side of one request: adds the fields every answer to an origin needs, and knows if it started."""
+
+    __slots__ = ("_send", "extra_fields", "started")
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.extra_fields: list[Field] = []
+        self.started = False
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.started = True
+            message["headers"] = [*message["headers"], *self.extra_fields]
+        await self._send(message)
+
+
+def _allow(methods: tuple[str, ...]) -> Field:
+    return b"allow", ", ".join(methods).encode()
+
+
+async def _refuse(send: Send, refusal: RequestRefused, request: Request) -> None:
+    fields = refusal.fields if isinstance(refusal, Refusal) else ()
+    body = {"error": {"message": refusal.message}}
+    await send_json(send, refusal.status, body, fields, head_only=request.method == "HEAD")
+
+
+async def _live(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        if message["type"] == "lifespan.startup":
+            await send({"type": "lifespan.startup.complete"})
+        elif message["type"] == "lifespan.shutdown":
+            await send({"type": "lifespan.shutdown.complete"})
+            return
+
+
+def create_app(providers: Providers | None = None, settings: Settings | None = None) -> Gateway:
+    """Make the application.
+
+    Args:
+        providers: What answers: providers, the default one first, or a mapping from names to providers. Default the
+            built-in ``Echo``.
+        settings: See :class:`Settings`.
+
+    Returns:
+        An ASGI application, to be served or mounted.
+
+    Raises:
+        ConfigurationError: There is no provider, two have the same name, or the key file cannot be read.
+    """
+    return Gateway(Catalog(providers), settings or Settings())

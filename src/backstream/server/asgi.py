@@ -1,0 +1,111 @@
+"""ASGI in our terms: one HTTP request as a value, and plain answers. Knows no route, provider or key."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import Any, Final, TypeAlias
+
+import msgspec
+
+from backstream.server.refusals import RequestRefused
+
+__all__ = ["Field", "Message", "Receive", "Refusal", "Request", "Scope", "Send", "send_json", "send_plain"]
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+Field: TypeAlias = tuple[bytes, bytes]
+"""One header field: lower-case name, value."""
+
+_NOSNIFF: Final[Field] = (b"x-content-type-options", b"nosniff")
+
+
+class Refusal(RequestRefused):
+    """A refusal with header fields of its own.
+
+    Args:
+        status: The HTTP status.
+        message: What the client is told; one line, nothing of the request in it.
+        fields: Header fields, e.g. ``Retry-After``.
+    """
+
+    def __init__(self, status: int, message: str, fields: Iterable[Field] = ()) -> None:
+        super().__init__(status, message)
+        self.fields = tuple(fields)
+
+
+class Request:
+    """The head of one HTTP request.
+
+    Args:
+        scope: The ASGI scope, of type ``http``.
+
+    Attributes:
+        method: The method, upper case.
+        path: The decoded path below the place where the application is mounted.
+        fields: The header fields, names in lower case.
+        scheme: ``http`` or ``https``.
+        client_host: The peer's address; ``None`` where there is none (a Unix socket).
+    """
+
+    __slots__ = ("client_host", "fields", "method", "path", "scheme")
+
+    def __init__(self, scope: Scope) -> None:
+        self.method: str = scope["method"]
+        self.path = _mounted_path(scope)
+        self.fields: list[Field] = [(bytes(name).lower(), bytes(value)) for name, value in scope["headers"]]
+        self.scheme: str = scope.get("scheme", "http")
+        client = scope.get("client")
+        self.client_host: str | None = client[0] if client else None
+
+    def values(self, name: bytes) -> list[bytes]:
+        """Return every value of a header field, in order."""
+        return [value for known, value in self.fields if known == name]
+
+    def text(self, name: bytes) -> str:
+        """Return the first value of a header field as text; ``""`` where it is absent."""
+        return next((value.decode("latin-1") for known, value in self.fields if known == name), "")
+
+    def field_map(self) -> dict[str, str]:
+        """Return the header fields as a mapping; of repeated ones the first."""
+        fields: dict[str, str] = {}
+        for name, value in self.fields:
+            fields.setdefault(name.decode("latin-1"), value.decode("latin-1"))
+        return fields
+
+
+def _mounted_path(scope: Scope) -> str:
+    """Take the mount prefix off the path, as the frameworks that mount applications expect.
+
+    Source: the ASGI specification, HTTP scope: ``path`` holds ``root_path``; old frameworks leave it out.
+    """
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "").rstrip("/")
+    if root and (path == root or path.startswith(root + "/")):
+        return path[len(root) :] or "/"
+    return path
+
+
+async def send_plain(send: Send, status: int, body: bytes, fields: Iterable[Field], *, head_only: bool = False) -> None:
+    """Send a whole answer.
+
+    Args:
+        send: ASGI's.
+        status: The HTTP status.
+        body: The body.
+        fields: Header fields beside ``Content-Length``.
+        head_only: Leave the body out, for ``HEAD``.
+    """
+    length = (b"content-length", str(len(body)).encode())
+    start = {"type": "http.response.start", "status": status, "headers": [*fields, length, _NOSNIFF]}
+    await send(start)
+    await send({"type": "http.response.body", "body": b"" if head_only else body, "more_body": False})
+
+
+async def send_json(
+    send: Send, status: int, value: object, fields: Iterable[Field] = (), *, head_only: bool = False
+) -> None:
+    """Send a whole answer in JSON: compact, keys sorted, one line end, as backend-api servers write it."""
+    body = msgspec.json.encode(value, order="sorted") + b"\n"
+    await send_plain(send, status, body, [(b"content-type", b"application/json"), *fields], head_only=head_only)

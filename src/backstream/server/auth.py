@@ -1,0 +1,134 @@
+"""Client keys at the door: what a request presents, compared with what is stored."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import hmac
+import logging
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from backstream.errors import ConfigurationError
+from backstream.server.asgi import Refusal, Request
+from backstream.server.keys import KeyRecord, digest_of, list_keys
+
+__all__ = ["KeyRing", "authenticate", "bearer_token", "presented_keys"]
+
+_LOGGER: Final = logging.getLogger("backstream.server")
+_NO_DIGEST: Final = "0" * 64
+_MAX_KEY_BYTES: Final = 1024
+_CHECK_SECONDS: Final = 1.0
+_HEADERS: Final = (b"g4f-api-key", b"x-api-key", b"x-goog-api-key")
+
+
+class KeyRing:
+    """The keys of one server, read again when their file changes.
+
+    A server that has had a key never opens again: if the file goes away, every request is refused.
+
+    Args:
+        path: The key file; ``None`` for a server without keys.
+
+    Raises:
+        ConfigurationError: The file cannot be read, or is none.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._records: dict[str, KeyRecord] = {}
+        self._stamp: tuple[int, int, int] | None = None
+        self._checked = time.monotonic()
+        self.required = False
+        self._load()
+
+    def _load(self) -> None:
+        if self._path is None:
+            return
+        stamp = _stamp_of(self._path)
+        if stamp == self._stamp and self._records:
+            return
+        records = {record.sha256: record for record in list_keys(self._path)}
+        self._stamp, self._records = stamp, records
+        self.required = self.required or bool(records)
+
+    async def refresh(self) -> None:
+        """Read the file again, in a thread, if it changed and the last look is more than a second ago."""
+        now = time.monotonic()
+        if self._path is None or now - self._checked < _CHECK_SECONDS:
+            return
+        self._checked = now
+        try:
+            await asyncio.to_thread(self._load)
+        except ConfigurationError as error:
+            _LOGGER.error("keys not read again: %s", error)
+
+    def find(self, key: bytes) -> KeyRecord | None:
+        """Return the record of a key; an unknown key costs as much as a known one."""
+        digest = digest_of(key[:_MAX_KEY_BYTES])
+        record = self._records.get(digest)
+        same = hmac.compare_digest(digest, record.sha256 if record is not None else _NO_DIGEST)
+        return record if same and len(key) <= _MAX_KEY_BYTES else None
+
+
+def _stamp_of(path: Path) -> tuple[int, int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+def bearer_token(request: Request) -> bytes | None:
+    """Return the token of ``Authorization: Bearer …``; ``None`` where there is none, or the field is repeated."""
+    values = request.values(b"authorization")
+    if len(values) != 1:
+        return None
+    scheme, _, token = values[0].partition(b" ")
+    return token.strip() or None if scheme.lower() == b"bearer" else None
+
+
+def presented_keys(request: Request) -> Sequence[bytes]:
+    """Return every key a request presents; none where a field is repeated, since nobody can say which one counts."""
+    keys = []
+    for name in _HEADERS:
+        values = request.values(name)
+        if len(values) > 1:
+            return []
+        keys += values
+    authorization = request.values(b"authorization")
+    if len(authorization) > 1:
+        return []
+    token = bearer_token(request)
+    if token is not None:
+        keys.append(token.partition(b" ")[0])  # a key for the back-end may follow
+    elif authorization:
+        keys += _basic_password(authorization[0])
+    return keys
+
+
+def _basic_password(value: bytes) -> Sequence[bytes]:
+    scheme, _, encoded = value.partition(b" ")
+    if scheme.lower() != b"basic":
+        return []
+    try:
+        _, colon, password = base64.b64decode(encoded.strip(), validate=True).partition(b":")
+    except (binascii.Error, ValueError):
+        return []
+    return [password] if colon else []
+
+
+def authenticate(request: Request, keys: KeyRing) -> KeyRecord:
+    """Return the record of the key a request presents.
+
+    Raises:
+        Refusal: 401, the same one whatever was wrong.
+    """
+    for key in presented_keys(request):
+        record = keys.find(key)
+        if record is not None:
+            return record
+    raise Refusal(401, "Not authenticated", [(b"www-authenticate", b'Basic realm="backstream", Bearer')])

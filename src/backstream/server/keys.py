@@ -1,0 +1,151 @@
+"""Client keys: who may use this server. The file holds SHA-256 digests, never a key.
+
+Source for the digest: a key is 256 random bits, so one round of a plain hash cannot be searched through.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import hashlib
+import os
+import re
+import secrets
+import tempfile
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from backstream.errors import ConfigurationError
+
+__all__ = ["KeyRecord", "add_key", "default_keys_path", "digest_of", "list_keys", "remove_key"]
+
+_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_PREFIX_CHARACTERS: Final = 8
+
+
+class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What is stored of one key.
+
+    Attributes:
+        name: Whose key it is.
+        sha256: The digest of the key, 64 hex digits.
+        prefix: Its first characters, to tell keys apart.
+        created: When it was made, ISO 8601, UTC.
+    """
+
+    name: str
+    sha256: str
+    prefix: str = ""
+    created: str = ""
+
+
+class _KeyFile(msgspec.Struct):
+    keys: list[KeyRecord] = []
+
+
+def default_keys_path(environment: Mapping[str, str] | None = None) -> Path:
+    """Return where client keys are kept: ``$XDG_CONFIG_HOME/backstream/keys.json``, or below ``~/.config``."""
+    known = os.environ if environment is None else environment
+    folder = known.get("XDG_CONFIG_HOME", "")
+    return (Path(folder) if Path(folder).is_absolute() else Path.home() / ".config") / "backstream" / "keys.json"
+
+
+def digest_of(key: bytes) -> str:
+    """Return the form of a key that is stored and compared."""
+    return hashlib.sha256(key).hexdigest()
+
+
+def list_keys(path: Path) -> Sequence[KeyRecord]:
+    """Read a key file, JSON or (by its suffix) TOML; one that does not exist holds no key.
+
+    Raises:
+        ConfigurationError: It cannot be read, others may write it, or it is no key file.
+    """
+    try:
+        with path.open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            raw = file.read()
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise ConfigurationError(f"the key file {path} cannot be read: {error.strerror}") from None
+    if os.name == "posix" and mode & 0o022:
+        raise ConfigurationError(f"others may write the key file {path}", f"run: chmod 600 {path}")
+    return _parse(raw, path)
+
+
+def _parse(raw: bytes, path: Path) -> Sequence[KeyRecord]:
+    try:
+        if path.suffix == ".toml":
+            records = msgspec.convert(tomllib.loads(raw.decode()), _KeyFile).keys
+        else:
+            records = msgspec.json.decode(raw, type=_KeyFile).keys
+    except (ValueError, msgspec.MsgspecError, RecursionError):
+        raise ConfigurationError(f"{path} is no key file", "make a new one with: backstream keys add NAME") from None
+    if any(re.fullmatch("[0-9a-f]{64}", record.sha256) is None for record in records):
+        raise ConfigurationError(f"a digest in the key file {path} is not 64 lower-case hex digits")
+    return records
+
+
+def add_key(path: Path, name: str) -> str:
+    """Make a key and store its digest.
+
+    Args:
+        path: The key file, JSON; made with mode 0600 where it does not exist.
+        name: Whose key it is: at most 64 letters, digits, dots, dashes and underscores.
+
+    Returns:
+        The key. It cannot be shown again.
+
+    Raises:
+        ConfigurationError: The name is malformed or taken, or the file cannot be read or written.
+    """
+    if _NAME.fullmatch(name) is None:
+        raise ConfigurationError(
+            "the key's name is malformed", "use at most 64 letters, digits, dots, dashes and underscores"
+        )
+    records = list_keys(path)
+    if any(record.name == name for record in records):
+        raise ConfigurationError(f"there is a key named {name} already", "remove it first, or choose another name")
+    key = "bsk_" + secrets.token_urlsafe(32)
+    now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+    record = KeyRecord(name=name, sha256=digest_of(key.encode()), prefix=key[:_PREFIX_CHARACTERS], created=now)
+    _write(path, [*records, record])
+    return key
+
+
+def remove_key(path: Path, name: str) -> None:
+    """Remove a key; a running server refuses it within seconds.
+
+    Raises:
+        ConfigurationError: There is no key of that name, or the file cannot be read or written.
+    """
+    records = list_keys(path)
+    kept = [record for record in records if record.name != name]
+    if len(kept) == len(records):
+        raise ConfigurationError("there is no key of that name", "list them with: backstream keys list")
+    _write(path, kept)
+
+
+def _write(path: Path, records: Sequence[KeyRecord]) -> None:
+    """Replace the file as a whole, so that a server never reads half of it."""
+    if path.suffix == ".toml":
+        raise ConfigurationError(f"{path} is kept by hand", "only key files in JSON are written")
+    temporary: str | None = None
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".keys-")  # mode 0600
+        with os.fdopen(handle, "wb") as file:
+            file.write(msgspec.json.format(msgspec.json.encode({"keys": records})) + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except OSError as error:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                Path(temporary).unlink()
+        raise ConfigurationError(f"the key file {path} cannot be written: {error.strerror}") from None

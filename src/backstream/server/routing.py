@@ -1,0 +1,101 @@
+"""Routes as data: path pattern, methods, and whether it is open to everybody. Knows no handler's work."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, TypeAlias
+
+from backstream.dialects.backend_api import Framing
+from backstream.server.asgi import Receive, Refusal, Request, Send, send_json
+from backstream.server.records import RequestRecord
+
+if TYPE_CHECKING:
+    from backstream.server.app import Gateway
+
+__all__ = ["Exchange", "Handler", "Route", "match_route"]
+
+
+@dataclasses.dataclass(slots=True)
+class Exchange:
+    """One request on its way through a handler.
+
+    Attributes:
+        gateway: The application.
+        request: The request's head.
+        receive: ASGI's.
+        send: ASGI's.
+        record: What will be logged.
+        key_name: The name of the client key; ``None`` on a server without keys.
+        forced_framing: What the path says about framing.
+        parameters: What the pattern's ``{names}`` matched.
+    """
+
+    gateway: Gateway
+    request: Request
+    receive: Receive
+    send: Send
+    record: RequestRecord
+    key_name: str | None = None
+    forced_framing: Framing | None = None
+    parameters: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    async def answer(self, value: object) -> None:
+        """Answer with JSON and status 200."""
+        self.record.status = 200
+        await send_json(self.send, 200, value, head_only=self.request.method == "HEAD")
+
+
+Handler: TypeAlias = Callable[[Exchange], Awaitable[None]]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Route:
+    """One route.
+
+    Attributes:
+        name: Its name in the log.
+        path: Its pattern; a ``{name}`` stands for one segment.
+        method: ``GET`` (then ``HEAD`` too) or ``POST``.
+        handler: What answers.
+        open: Whether it needs no key where keys exist. Routes are closed unless they say otherwise.
+        framing: The framing it forces.
+    """
+
+    name: str
+    path: str
+    method: str
+    handler: Handler
+    open: bool = False
+    framing: Framing | None = None
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The methods it answers, as ``Allow`` lists them."""
+        return ("GET", "HEAD", "OPTIONS") if self.method == "GET" else (self.method, "OPTIONS")
+
+    def match(self, path: str) -> Mapping[str, str] | None:
+        """Return what the ``{names}`` of the pattern match in a path; ``None`` where it is another path."""
+        wanted, given = self.path.split("/"), path.split("/")
+        if len(wanted) != len(given):
+            return None
+        found: dict[str, str] = {}
+        for pattern, segment in zip(wanted, given, strict=True):
+            if pattern.startswith("{") and segment:
+                found[pattern[1:-1]] = segment
+            elif pattern != segment:
+                return None
+        return found
+
+
+def match_route(routes: Sequence[Route], path: str) -> tuple[Route, Mapping[str, str]]:
+    """Return the route of a path and what its names match.
+
+    Raises:
+        Refusal: 404.
+    """
+    for route in routes:
+        parameters = route.match(path)
+        if parameters is not None:
+            return route, parameters
+    raise Refusal(404, "Not found")

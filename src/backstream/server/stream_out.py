@@ -1,0 +1,171 @@
+"""The way of an answer from a provider to a client: block by block, each one write, nothing kept.
+
+The status is sent before the provider is asked, so that silence can be filled with keep-alives; whatever goes wrong
+from then on is an event, and the body ends after it. An ending that the provider did not give is never made up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from backstream.chunks import RawResponse
+from backstream.dialects.backend_api import Framing, render_block, render_failure
+from backstream.errors import IncompleteStream
+from backstream.providers.base import blocks_of
+from backstream.server.asgi import Field, Receive, Send
+from backstream.server.presence import ClientWatch
+from backstream.server.records import RequestRecord
+from backstream.server.refusals import ClientGone
+
+__all__ = ["Outlet", "stream_answer"]
+
+_KEEPALIVE: Final = b": keep-alive\n\n"
+
+
+class Outlet:
+    """The body of one streamed answer.
+
+    Args:
+        send: ASGI's.
+        keepalive_seconds: Silence after which a comment is sent; ``None`` where the framing has no comments.
+    """
+
+    def __init__(self, send: Send, keepalive_seconds: float | None) -> None:
+        self._send = send
+        self._seconds = keepalive_seconds
+        self._loop = asyncio.get_running_loop()
+        self._last = self._loop.time()
+        self._writing = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._ping: asyncio.Task[None] | None = None
+
+    async def open(self, fields: Sequence[Field], first: bytes) -> None:
+        """Send status 200, the header fields and the first bytes."""
+        await self._pass_on({"type": "http.response.start", "status": 200, "headers": list(fields)})
+        await self.write(first)
+        if self._seconds is not None:
+            self._timer = self._loop.call_later(self._seconds, self._tick)
+
+    async def write(self, data: bytes, *, last: bool = False) -> None:
+        """Send bytes, waiting until the client takes them.
+
+        Args:
+            data: What to send.
+            last: Whether the body ends with it.
+
+        Raises:
+            ClientGone: The server says that nobody reads any more.
+        """
+        if self._ping is not None:
+            await asyncio.wait([self._ping])
+        self._writing = True
+        try:
+            await self._pass_on({"type": "http.response.body", "body": data, "more_body": not last})
+        finally:
+            self._writing = False
+            self._last = self._loop.time()
+
+    async def _pass_on(self, message: dict[str, object]) -> None:
+        try:
+            await self._send(message)
+        except OSError:  # the ASGI specification, 2.4: send() raises it once the client is gone
+            raise ClientGone from None
+
+    def _tick(self) -> None:
+        """Send a keep-alive where nothing was sent for long; look again when that can be true next."""
+        if self._seconds is None:
+            return
+        due = self._last + self._seconds
+        now = self._loop.time()
+        if now >= due and not self._writing and self._ping is None:
+            self._ping = asyncio.create_task(self._send_ping())
+        self._timer = self._loop.call_later(max(due - now, 0) or self._seconds, self._tick)
+
+    async def _send_ping(self) -> None:
+        try:
+            with contextlib.suppress(ClientGone):
+                await self._pass_on({"type": "http.response.body", "body": _KEEPALIVE, "more_body": True})
+            self._last = self._loop.time()
+        finally:
+            self._ping = None
+
+    async def aclose(self) -> None:
+        """Stop the keep-alives."""
+        self._seconds = None
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._ping is not None:
+            self._ping.cancel()
+            await asyncio.wait([self._ping])
+
+
+async def stream_answer(
+    start: Callable[[], object],
+    *,
+    intro: Sequence[RawResponse],
+    fields: Sequence[Field],
+    framing: Framing,
+    keepalive_seconds: float,
+    receive: Receive,
+    send: Send,
+    record: RequestRecord,
+) -> None:
+    """Stream one answer.
+
+    Args:
+        start: Asks the provider; returns what ``create_async_generator`` returned.
+        intro: Events that come before the provider's.
+        fields: The header fields of the answer.
+        framing: How events are framed.
+        keepalive_seconds: See :class:`Outlet`.
+        receive: ASGI's; the request body was read.
+        send: ASGI's.
+        record: Is told how it ended.
+
+    Raises:
+        ClientGone: The client went away; by then the provider is closed.
+    """
+    outlet = Outlet(send, keepalive_seconds if framing == "sse" else None)
+    try:
+        async with ClientWatch(receive) as watch:
+            record.status = 200
+            await outlet.open(fields, render_block(intro, framing))
+            failure = await _relay(start, outlet, framing, record, watch)
+            last = b"" if failure is None else render_block([render_failure(failure)], framing)
+            watch.finishing()
+            await outlet.write(last, last=True)
+    finally:
+        await outlet.aclose()
+
+
+async def _relay(
+    start: Callable[[], object], outlet: Outlet, framing: Framing, record: RequestRecord, watch: ClientWatch
+) -> BaseException | None:
+    """Send every block of an answer, and return what broke it."""
+    try:
+        async with contextlib.aclosing(blocks_of(start())) as blocks:
+            async for block in blocks:
+                data = render_block(block, framing)
+                if watch.gone:
+                    raise ClientGone
+                await outlet.write(data)
+                record.note_chunks(len(block))
+        if not record.chunks:
+            raise IncompleteStream("the provider ended without an answer")
+    except ClientGone:
+        raise
+    except asyncio.CancelledError as error:
+        if watch.cancelled:
+            raise
+        failure: BaseException = error  # the provider's own
+    except Exception as error:
+        if watch.cancelled:
+            raise asyncio.CancelledError from error
+        failure = error
+    else:
+        return None
+    record.note_failure(failure, "incomplete" if isinstance(failure, IncompleteStream) and record.chunks else "failed")
+    return failure
