@@ -47,7 +47,7 @@ class LineAssembler:
 
     @property
     def rest_size(self) -> int:
-        """Give how many bytes of a line there are after the last line end so far; a beginning byte order mark is none."""
+        """Give how many bytes of a line there are so far; a beginning byte order mark is none."""
         return 0 if self._at_start else len(self._rest)
 
     def feed(self, data: bytes) -> bytes:
