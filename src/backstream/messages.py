@@ -11,6 +11,8 @@ from backstream.errors import InvalidRequestError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from backstream.media.item import MediaItem
+
 __all__ = ["ImageType", "MediaListType", "Message", "Messages", "check_messages"]
 
 Message: TypeAlias = Mapping[str, Any]
@@ -19,8 +21,9 @@ Message: TypeAlias = Mapping[str, Any]
 Messages: TypeAlias = Sequence[Message]
 """A conversation, oldest message first."""
 
-ImageType: TypeAlias = "str | bytes | bytearray | memoryview | os.PathLike[str] | IO[bytes] | Image"
-"""One media item: a path object, bytes, a binary file, a Pillow image, a ``data:`` URI or an http(s) URL.
+ImageType: TypeAlias = "str | bytes | bytearray | memoryview | os.PathLike[str] | IO[bytes] | Image | MediaItem"
+"""One media item: a path object, bytes, a binary file, a Pillow image, a ``data:`` URI, an http(s) URL, or an item that
+a server received and hands on.
 
 A plain string that is neither URI nor URL is refused: write ``Path(name)`` to send a file.
 """

@@ -7,6 +7,7 @@ named pipe waits for its writer. Knows no dialect and no network.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import os
 import re
@@ -43,7 +44,7 @@ def load_media(media: MediaListType, *, max_item_bytes: int | None = None) -> li
             time it is sent. Bytes are used as they are; a ``bytearray`` or ``memoryview`` is copied now, so that it
             may be changed afterwards. A binary file is sent from its start, and is not closed; one that cannot seek
             is read once. A Pillow picture is written now, in its own format or as PNG. A ``data:`` URI is checked and
-            decoded. An http(s) URL is passed on.
+            decoded. An http(s) URL is passed on, and so is a ``MediaItem``, as a server hands one to a provider.
         max_item_bytes: Cap on the size of one item; ``None`` for no cap. Where a size is not known before, it is held
             while the item is being sent.
 
@@ -100,6 +101,8 @@ def _split_entry(entry: object) -> tuple[object, str | None]:
 
 def _load(item: object, filename: str | None, max_bytes: int | None) -> MediaItem:
     name = _check_name(filename)
+    if isinstance(item, MediaItem):
+        return item if name is None else dataclasses.replace(item, filename=name)
     if isinstance(item, str):
         return _load_text(item, name, max_bytes)
     if isinstance(item, bytes | bytearray | memoryview):

@@ -250,7 +250,7 @@ def test_a_line_over_the_cap_is_an_error_that_names_the_cap() -> None:
     ("event", "cls", "text"),
     [
         ({"type": "error", "error": "RateLimitError", "message": "RateLimitError: slow"}, "RateLimitError", "slow"),
-        ({"type": "error", "error": "ValueError", "message": "ValueError: no"}, "RefusedError", "ValueError: no"),
+        ({"type": "error", "error": "ValueError", "message": "ValueError: no"}, "RefusedError", "no (ValueError)"),
         ({"type": "error", "error": "ValueError: old servers"}, "RefusedError", "ValueError: old servers"),
         ({"type": "error", "error": "ModelNotFoundError"}, "ModelNotFoundError", "ModelNotFoundError"),
         ({"type": "error", "error": "PaymentRequiredError"}, "PaymentError", ""),

@@ -70,17 +70,18 @@ def parse_failure(event: RawResponse) -> ProviderError | None:
     if isinstance(code, Mapping):  # {"error": {"message": …}}
         members, code = code, code.get("code") or code.get("type")
     name = code if isinstance(code, str) and code.isidentifier() else None
-    message = members.get("message") or (code if isinstance(code, str) else None) or "the back-end reported an error"
+    said = members.get("message") or (code if isinstance(code, str) else None) or "the back-end reported an error"
+    message = str(said).removeprefix(f"{name}: ")
     kind = members.get("kind")
     if kind == errors.IncompleteStream.__name__:  # a relay tells that its own back-end's answer was cut off
-        return errors.IncompleteStream(str(message))
+        return errors.IncompleteStream(message)
     cls = _BY_CODE.get(str(kind)) or _BY_CODE.get(str(name))
     if cls is None:
         cls = errors.AuthenticationError if event.type == "auth" else RefusedError
     status = members.get("status")
     wait = members.get("retry_after_seconds")
     error = cls(
-        str(message),
+        message,
         status=status if isinstance(status, int) and not isinstance(status, bool) else None,
         kind=kind if isinstance(kind, str) else name,
         retry_after_seconds=float(wait) if isinstance(wait, int | float) and not isinstance(wait, bool) else None,
@@ -101,7 +102,7 @@ def render_failure(error: BaseException) -> RawResponse:
         name = type(error).__name__
         return ErrorEvent(error=name, message=f"{name}: the provider failed", kind="ProviderError", status=502)
     code = next((code for cls, code in _CODES if isinstance(error, cls)), type(error).__name__)
-    message = f"{code}: {error}"
+    message = f"{code}: {error.problem if isinstance(error, ProviderError) else error}"
     kind = type(error).__name__
     status = error.status if isinstance(error, RefusedError) and error.status else error.status_hint
     if code == "MissingAuthError":
