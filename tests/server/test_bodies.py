@@ -10,15 +10,18 @@ from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backstream.errors import InvalidMediaError
 from backstream.media import MediaItem
+from backstream.server import Settings, create_app
 from backstream.server.bodies import BodyLimits, ReceivedBody, read_request
 from backstream.server.refusals import ClientGone, RequestRefused
 from backstream.server.spool import Spool
+from support_server import CONVERSATION, Journal, close, head_and_body, provider_of, running
 
 PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x00\x00\x00\x00:~\x9bU"
 JSON_SUITE = Path(__file__).parents[1] / "data" / "jsontestsuite" / "test_parsing"
@@ -384,6 +387,7 @@ async def test_lengths_are_no_promise(read: Reader) -> None:
     caps = {"max_body_bytes": 1000, "max_media_bytes": 100, "headers": {"content-length": "10"}}
     assert (await read.refused(*[b" " * 100] * 12, **caps)).status == 413
     assert (await read.refused(b'{"a":"', *[b"x" * 99] * 11, **caps)).status == 413
+    assert (await read.refused(b"[", *[b"0," * 25_000] * 41)).message.endswith("too many values")
     assert (await read(b'{"a":"' + b"x" * 992 + b'"}', **{**caps, "headers": {"content-encoding": "identity"}})).members
 
 
@@ -609,3 +613,91 @@ def test_rubbish_is_read_or_refused(blocks: list[bytes], content_type: str, head
     reading = read_request(receiving(*blocks), {"content-type": content_type, **headers})
     outcome = asyncio.run(outcome_of(reading))
     assert outcome == "accepted" or (isinstance(outcome, tuple) and 400 <= outcome[0] < 500)
+
+
+# --- on a socket ------------------------------------------------------------------------------------------------------
+
+
+def digesting(journal: Journal) -> Any:
+    """Make a provider that says what media it got."""
+
+    async def generate(model: str, messages: Any, media: Any = None, api_key: Any = None, **kwargs: Any) -> Any:
+        journal.note("asked")
+        for item, filename in media:
+            if isinstance(item, str):
+                yield f"{filename} {item}\n"
+            else:
+                yield f"{filename} {item.media_type} {hashlib.sha256(content_of(item)).hexdigest()}\n"
+
+    return provider_of(generate)
+
+
+def text_of(events: list[dict[str, Any]]) -> list[str]:
+    return "".join(event["content"] for event in events if event["type"] == "content").splitlines()
+
+
+LARGE = PNG + bytes(range(256)) * 4096 * 3
+LARGE_LINE = f"a.png image/png {hashlib.sha256(LARGE).hexdigest()}"
+MESSAGES = [{"role": "user", "content": "Hi"}]
+
+
+async def test_media_reach_the_provider_whole_over_a_socket(tmp_path: Path) -> None:
+    limits = BodyLimits(spool_directory=str(tmp_path))
+    members = {"model": "", "messages": MESSAGES, "media": [[uri(LARGE), "a.png"], ["https://example.org/b", "b"]]}
+    async with running(app=create_app([digesting(Journal())], Settings(keys_file=None, limits=limits))) as server:
+        answer = await server.converse(members)
+        assert text_of(answer.events()) == [LARGE_LINE, "b https://example.org/b"]
+        assert open_files(tmp_path) == []
+
+
+async def test_a_form_of_another_library_reaches_the_provider_over_a_socket(tmp_path: Path) -> None:
+    spools = tmp_path / "spools"
+    spools.mkdir()
+    limits = BodyLimits(spool_directory=str(spools))
+    picture = tmp_path / "a.png"
+    picture.write_bytes(LARGE)
+    async with running(app=create_app([digesting(Journal())], Settings(keys_file=None, limits=limits))) as server:
+        with picture.open("rb") as file:
+            fields = aiohttp.FormData()
+            fields.add_field("json", json.dumps({"model": "", "messages": MESSAGES}), content_type="application/json")
+            fields.add_field("files", file, filename="a.png", content_type="image/png")
+            fields.add_field("media_url", "https://example.org/b")
+            async with (
+                aiohttp.ClientSession() as session,
+                session.post(server.url + CONVERSATION, data=fields) as response,
+            ):
+                received = await response.text()
+        events = [json.loads(line[6:]) for line in received.splitlines() if line.startswith("data: ")]
+        assert text_of(events) == [LARGE_LINE, "None https://example.org/b"]
+        assert open_files(spools) == []
+
+
+async def test_a_client_that_leaves_in_the_middle_of_its_media_leaves_no_file(tmp_path: Path) -> None:
+    journal = Journal()
+    limits = BodyLimits(spool_directory=str(tmp_path))
+    async with running(app=create_app([digesting(journal)], Settings(keys_file=None, limits=limits))) as server:
+        raw = head_and_body("POST", CONVERSATION, {"messages": MESSAGES, "media": [[uri(LARGE), "a.png"]]})
+        _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(raw[:-1000])
+        await writer.drain()
+        async with asyncio.timeout(20):  # a guard against hanging, not a measure
+            while not open_files(tmp_path):
+                await asyncio.sleep(0)
+            writer.transport.abort()
+            await close(writer)
+            while open_files(tmp_path):
+                await asyncio.sleep(0)
+        assert (await server.converse({"messages": MESSAGES, "media": []})).status == 200
+    assert journal.entries == ["asked"]
+
+
+async def test_too_much_is_refused_over_a_socket_before_the_provider_is_asked() -> None:
+    journal = Journal()
+    limits = BodyLimits(max_body_bytes=1000, max_media_bytes=1000)
+    async with running(app=create_app([digesting(journal)], Settings(keys_file=None, limits=limits))) as server:
+        for members in ({"media": [[uri(LARGE), "a.png"]]}, {"prompt": "x" * 2000}):
+            answer = await server.converse(members)
+            assert answer.status == 413
+            assert "limit" in answer.message
+        assert (await server.converse(b"{")).message == "Invalid JSON data"
+    assert journal.entries == []

@@ -159,8 +159,7 @@ class _JSONBody:
             events = self._decoder.feed(data)
         except InvalidRequestError as error:
             if self._decoder.too_large:
-                limit = self._shelf.limits.max_body_bytes
-                raise RequestRefused(413, f"The JSON is larger than the limit of {limit} bytes") from None
+                raise RequestRefused(413, f"The request is too large: {error.problem}") from None
             if self._decoder.inside_media:
                 raise RequestRefused(422, f"A data URI in media: {error.problem}") from None
             raise RequestRefused(400, _NO_JSON) from None

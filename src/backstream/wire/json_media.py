@@ -27,6 +27,7 @@ _LONGEST_PARTIAL_ESCAPE: Final = 5
 _STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _LEAF = rb'[^"\[\]{}]++|' + _STRING
 _TO_STRING_END = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
+_WHOLE_STRING = re.compile(_STRING, re.DOTALL)
 _TO_TOKEN = re.compile(rb'[^"\[\]{}]*+')
 _TO_BRACKET = re.compile(rb"(?:%b)*+" % _LEAF, re.DOTALL)
 _TO_OUTER_BRACKET = re.compile(rb"(?:%b|\[(?:%b)*+\]|\{(?:%b)*+\})*+" % (_LEAF, _LEAF, _LEAF), re.DOTALL)
@@ -83,8 +84,9 @@ class JSONMediaDecoder:
         min_divert_bytes: Shorter strings stay in the JSON. Default 64 KiB.
         max_json_bytes: Cap on what remains, in bytes as written. Default 64 MiB.
         max_depth: Cap on how deep objects and lists may be nested. Default 64.
-        max_steps: Cap on what costs time of its own: lists and objects that hold others, members of the outermost
-            object, strings among the media. Default 1,000,000, which is a second or less.
+        max_values: Cap on the number of values, roughly: commas, and brackets that are not innermost, outside
+            strings. It bounds time here and memory where the rest is decoded (up to 100 bytes a value). Default
+            1,000,000.
     """
 
     def __init__(
@@ -94,7 +96,7 @@ class JSONMediaDecoder:
         min_divert_bytes: int = 64 * KIBIBYTE,
         max_json_bytes: int = 64 * MEBIBYTE,
         max_depth: int = 64,
-        max_steps: int = 1_000_000,
+        max_values: int = 1_000_000,
     ) -> None:
         self._token: Final = token
         self._min_divert_bytes: Final = min_divert_bytes
@@ -107,7 +109,7 @@ class JSONMediaDecoder:
         self._string_at = 0  # where in the remaining JSON the last string began, behind its quote
         self._last_string = ""  # of the outermost object; the key, when a list opens
         self._in_media = False
-        self._steps_left = max_steps
+        self._values_left = max_values
         self._count = 0
         self._base64 = Base64Decoder()
         self._held = b""  # an escape cut in two
@@ -115,21 +117,21 @@ class JSONMediaDecoder:
 
     @property
     def too_large(self) -> bool:
-        """Whether what remains is over its cap."""
-        undecided = self._mode == "candidate"
-        return (self._string_at if undecided else len(self._json)) > self._max_json_bytes
+        """Whether what remains is over its cap, in bytes or values; tells why an error is."""
+        decided = self._string_at if self._mode == "candidate" else len(self._json)
+        return decided > self._max_json_bytes or self._values_left < 0
 
     @property
     def inside_media(self) -> bool:
-        """Whether the text stands inside media that is being taken out; tells whose fault an error is."""
+        """Whether the text stands inside media that is being taken out; tells why an error is."""
         return self._mode == "media"
 
     def feed(self, data: bytes) -> list[MediaEvent]:
         """Take the next bytes of the JSON text; return the media they brought.
 
         Raises:
-            InvalidRequestError: Media is not clean base64 (``inside_media``), what remains is over its cap
-                (``too_large``), or the text is nested too deeply, has too many values, or is no JSON.
+            InvalidRequestError: Media is not clean base64 (``inside_media``), what remains is over a cap
+                (``too_large``), or the text is nested too deeply or is no JSON.
         """
         events: list[MediaEvent] = []
         for start in range(0, len(data), _WINDOW_BYTES):
@@ -169,12 +171,14 @@ class JSONMediaDecoder:
         else:
             pattern = _TO_OUTER_BRACKET if depth < self._max_depth else _TO_BRACKET
         end = pattern.match(block, start).end()  # type: ignore[union-attr] # matches the empty string
-        self._json += block[start : end + 1]
+        passed = block[start : end + 1]
+        self._json += passed
+        self._values_left -= (passed if pattern is _TO_TOKEN else _WHOLE_STRING.sub(b"", passed)).count(b",")
+        self._values_left -= end < len(block)
+        if self._values_left < 0:
+            raise InvalidRequestError("the JSON has too many values")
         if end == len(block):
             return end
-        self._steps_left -= 1
-        if self._steps_left < 0:
-            raise InvalidRequestError("the JSON has too many values")
         if block[end] == _QUOTE:
             self._string_at = len(self._json)
             self._mode = "candidate" if self._in_media and self._open == _IN_ENTRY else "string"

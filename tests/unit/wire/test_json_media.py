@@ -197,15 +197,29 @@ def test_a_bracket_too_many_is_refused() -> None:
         Taken([b"{}]"])
 
 
-def test_rubbish_costs_a_bounded_number_of_steps() -> None:
-    for beginning, rubbish in ((b'{"a":[', b"[{[[]]}],"), (b"{", b'"":0,'), (b'{"media":[[', b'"",')):
+@pytest.mark.parametrize(
+    ("beginning", "repeated"),
+    [
+        (b'{"a":[', b"[{[[]]}],"),
+        (b'{"a":[', b'"",'),
+        (b'{"a":[', b"1,"),
+        (b'{"a":[', b"[],"),
+        (b"{", b'"":0,'),
+        (b"[", b"0,"),
+        (b'{"media":[[', b'"",'),
+        (b'{"media":[', b"0,"),
+    ],
+)
+def test_values_are_capped(beginning: bytes, repeated: bytes) -> None:
+    for size in (100_000, 3):
+        text = beginning + repeated * 1001
         with pytest.raises(InvalidRequestError, match="too many values"):
-            feed_all([beginning, rubbish * 1001], JSONMediaDecoder("gap", max_steps=1000))
+            feed_all([text[i : i + size] for i in range(0, len(text), size)], JSONMediaDecoder("gap", max_values=1000))
 
 
-def test_flat_lists_and_objects_cost_no_steps() -> None:
-    text = b'{"messages":[' + b'{"role":"user","content":"]"},[],' * 10_000 + b"0]}"
-    assert Taken([text], max_steps=1000).rest == text
+def test_text_and_innermost_brackets_are_no_values() -> None:
+    text = b'{"messages":[' + b'{"a":",,[[,,{{,,\\",,"},' * 1000 + b'"' + b"," * 600_000 + b'"]}'
+    assert Taken([text], max_values=2010).rest == text
 
 
 def test_media_leave_with_the_call_that_brought_them() -> None:
