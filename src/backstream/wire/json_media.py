@@ -108,7 +108,7 @@ class JSONMediaDecoder:
         self._escaped = False  # a string was cut behind a backslash
         self._string_at = 0  # where in the remaining JSON the last string began, behind its quote
         self._last_string = ""  # of the outermost object; the key, when a list opens
-        self._in_media = False
+        self._in_media = False  # of what is open at the second level
         self._values_left = max_values
         self._count = 0
         self._base64 = Base64Decoder()
@@ -195,7 +195,6 @@ class JSONMediaDecoder:
                 self._in_media = self._open == _IN_ENTRY[:2] and self._last_string == "media"
         elif self._open:
             self._open.pop()
-            self._in_media = self._in_media and len(self._open) > 1
         else:
             raise InvalidRequestError("the JSON closes what it never opened")
 
