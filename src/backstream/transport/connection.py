@@ -1,0 +1,350 @@
+"""One connection: bytes out with flow control, answers in through the parser. Knows no URL, pool or redirect."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+import socket
+from typing import cast
+
+from backstream.errors import DisconnectedError, IncompleteStream, ProviderError
+from backstream.transport.answer import Answer
+from backstream.transport.timeouts import Watchdog
+
+__all__ = ["HIGH_WATER_BYTES", "Connection"]
+
+HIGH_WATER_BYTES = 256 * 1024
+"""Unread bytes of an answer above which the socket is not read any more."""
+
+
+class Connection(asyncio.Protocol):
+    """A connection that carries one exchange after another.
+
+    All but :meth:`abort_soon` must be called in the connection's loop. At most one task waits at a time.
+
+    Attributes:
+        answer: The answer of the exchange going on, or ``None`` while idle.
+        error: Why the exchange failed, if it did; bytes received before it are on ``answer.blocks``.
+        lost: The connection is gone.
+        idle_since: When the pool got it, by the loop's clock.
+        request_done: The whole request has been written.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_buffered",
+        "_closed",
+        "_ended",
+        "_reading_paused",
+        "_time",
+        "_transport",
+        "_waiter",
+        "_watch",
+        "_write_waiter",
+        "_writing_paused",
+        "answer",
+        "error",
+        "idle_since",
+        "loop",
+        "lost",
+        "request_done",
+    )
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self._time = loop.time
+        self._transport: asyncio.Transport | None = None
+        self._closed: asyncio.Future[None] = loop.create_future()
+        self._waiter: asyncio.Future[None] | None = None
+        self._write_waiter: asyncio.Future[None] | None = None
+        self._writing_paused = False
+        self._reading_paused = False
+        self._buffered = 0
+        self._ended = False
+        self._watch: Watchdog | None = None
+        self.answer: Answer | None = None
+        self.error: BaseException | None = None
+        self.lost = False
+        self.request_done = False
+        self.idle_since = 0.0
+
+    # --- one exchange -----------------------------------------------------------------------------------------------
+
+    def begin(self, method: str, watch: Watchdog) -> Answer:
+        """Start an exchange; what is received from now on belongs to the answer returned."""
+        self.answer = Answer(method)
+        self.error = None
+        self.request_done = False
+        self._ended = False
+        self._buffered = 0
+        self._watch = watch
+        return self.answer
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will come: the answer is complete, or has failed."""
+        return self._ended
+
+    @property
+    def reusable(self) -> bool:
+        """Whether another exchange may follow: this one is complete on both sides and left nothing behind."""
+        answer = self.answer
+        return (
+            answer is not None
+            and answer.complete
+            and answer.keep_alive
+            and not answer.surplus
+            and self.request_done
+            and self.error is None
+            and not self.lost
+        )
+
+    def finish(self) -> None:
+        """End an exchange on a connection that is kept."""
+        self._stop_watch()
+        self.answer = None
+        self.taken()
+
+    def arrival(self) -> asyncio.Future[None]:
+        """Return a future that is done when the head, a piece of the body or the end has come."""
+        waiter = self._waiter = self.loop.create_future()
+        return waiter
+
+    def is_read(self) -> bool:
+        """Whether a task waits in :meth:`arrival`."""
+        return self._waiter is not None and not self._waiter.done()
+
+    def taken(self) -> None:
+        """Note that the reader took all blocks; goes on reading the socket where that was stopped."""
+        self._buffered = 0
+        if self._reading_paused:
+            self._reading_paused = False
+            if self._transport is not None and not self._transport.is_closing():
+                self._transport.resume_reading()
+
+    def is_waiting(self) -> bool:
+        """Whether somebody waits for this connection, reading or writing."""
+        return any(waiter is not None and not waiter.done() for waiter in (self._waiter, self._write_waiter))
+
+    # --- writing ----------------------------------------------------------------------------------------------------
+
+    def write(self, data: bytes | memoryview) -> bool:
+        """Write; return whether more may be written at once. On a lost connection this does nothing."""
+        if self.lost or self._transport is None or self._transport.is_closing():
+            return False
+        self._transport.write(data)
+        return not self._writing_paused
+
+    async def writable(self) -> None:
+        """Wait until more can be written, the answer's head has come, or the connection is gone."""
+        while self._writing_paused or (self._transport is not None and self._transport.is_closing() and not self.lost):
+            if self.lost or (self.answer is not None and self.answer.status):
+                return
+            self._write_waiter = self.loop.create_future()
+            try:
+                await self._write_waiter
+            finally:
+                self._write_waiter = None
+
+    # --- ending -----------------------------------------------------------------------------------------------------
+
+    def fail(self, error: BaseException) -> None:
+        """End the exchange with an error and close the connection at once; the reader gets what came before it."""
+        if not self._ended:
+            self._end(error)
+        self.abort()
+
+    def abort(self) -> None:
+        """Close the connection at once; whoever waits is woken."""
+        if not self._ended:
+            self._end(DisconnectedError("the connection was closed on this side", phase="body"))
+        self._stop_watch()
+        if self._transport is not None:
+            self._transport.abort()
+
+    def abort_soon(self) -> None:
+        """Close the connection from any thread, also from a finalizer; does nothing when the loop is closed."""
+        try:
+            running = asyncio.get_running_loop()
+        except RuntimeError:
+            running = None
+        if running is self.loop:
+            self.abort()
+        elif not self.loop.is_closed():
+            try:
+                self.loop.call_soon_threadsafe(self.abort)
+            except RuntimeError:  # the loop was closed by its own thread meanwhile
+                return
+
+    async def wait_closed(self) -> None:
+        """Wait until the socket is closed."""
+        await asyncio.shield(self._closed)
+
+    def note_content(self) -> None:
+        """Note for the clocks that real content came."""
+        if self._watch is not None:
+            self._watch.note_content()
+
+    def keep_probing(self) -> None:
+        """Have the system probe a silent connection (TCP keep-alive), so that a vanished peer is noticed."""
+        sock = self._socket()
+        if sock is None:
+            return
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            if hasattr(socket, "TCP_KEEPIDLE"):
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60)
+        except OSError:  # the peer is gone already, which the next read will tell
+            return
+
+    def is_stale(self) -> bool:
+        """Look whether the server closed, or wrote to, an idle connection that the loop has not read yet."""
+        sock = self._socket()
+        if sock is None or self.lost or self._transport is None or self._transport.is_closing():
+            return True
+        return _has_input(sock.fileno())
+
+    # --- called by the loop -----------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the transport."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's are of no asyncio class
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the parser; wake the reader once, with all that has arrived."""
+        answer = self.answer
+        if answer is None or self._ended:
+            self._surplus(answer)
+            return
+        watch = self._watch
+        if watch is not None:
+            watch.last_bytes = self._time()
+        try:
+            answer.feed(data)
+        except ProviderError as error:
+            self.fail(error)
+            return
+        if answer.complete:
+            self._end(None)
+            return
+        if not answer.status:
+            return
+        if self._waiter is not None:
+            self._wake()
+        if self._write_waiter is not None:
+            self._wake_writer()
+        self._buffered += len(data)
+        if self._buffered > HIGH_WATER_BYTES and not self._reading_paused and self._transport is not None:
+            self._reading_paused = True
+            self._transport.pause_reading()
+
+    def eof_received(self) -> None:
+        """The server sends no more."""
+        self._end_of_input(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The socket is about to be closed."""
+        self.lost = True
+        self._writing_paused = False
+        if exc is not None and not self._ended:
+            self._salvage()
+        self._end_of_input(exc)
+        self._transport = None
+        self._wake_writer()
+        if not self._closed.done():
+            self._closed.set_result(None)
+
+    def pause_writing(self) -> None:
+        """The transport's buffer is full."""
+        self._writing_paused = True
+
+    def resume_writing(self) -> None:
+        """The transport's buffer has emptied: the server took bytes."""
+        self._writing_paused = False
+        if self._watch is not None:
+            self._watch.note_bytes()
+        self._wake_writer()
+
+    # --- within -----------------------------------------------------------------------------------------------------
+
+    def _socket(self) -> socket.socket | None:
+        return None if self._transport is None else self._transport.get_extra_info("socket")
+
+    def _surplus(self, answer: Answer | None) -> None:
+        if answer is not None:
+            answer.surplus = True
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _end_of_input(self, cause: Exception | None) -> None:
+        answer = self.answer
+        if answer is None or self._ended:
+            if answer is not None:
+                answer.keep_alive = False
+            if self._transport is not None and not self.lost:
+                self._transport.abort()
+            return
+        if answer.status and answer.framing == "close" and cause is None:
+            answer.complete = True
+            self._end(None)
+            return
+        how = "was reset" if cause is not None else "closed"
+        error: ProviderError
+        if answer.status:
+            error = IncompleteStream(f"the connection {how} before the announced end of the answer")
+        elif self.request_done:
+            error = DisconnectedError(f"the connection {how} before a whole answer head had arrived")
+        else:
+            error = DisconnectedError(f"the connection {how} while the request was being sent", phase="send")
+        error.__cause__ = cause
+        self._end(error)
+
+    def _end(self, error: BaseException | None) -> None:
+        self._ended = True
+        self.error = error
+        if self.answer is not None:
+            self.answer.release()
+        self._stop_watch()
+        self._wake()
+        self._wake_writer()
+
+    def _stop_watch(self) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
+
+    def _wake(self) -> None:
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def _wake_writer(self) -> None:
+        if self._write_waiter is not None and not self._write_waiter.done():
+            self._write_waiter.set_result(None)
+
+    def _salvage(self) -> None:
+        """Read what the server sent before a failed write made the loop give the socket up (an early refusal)."""
+        transport, answer = self._transport, self.answer
+        if transport is None or answer is None or answer.status or transport.get_extra_info("ssl_object") is not None:
+            return
+        try:
+            with socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno())) as sock:
+                sock.setblocking(False)
+                data = sock.recv(HIGH_WATER_BYTES)
+            if data:
+                answer.feed(data)
+        except (OSError, ProviderError):
+            return
+        if answer.complete:
+            self._end(None)
+
+
+def _has_input(descriptor: int) -> bool:
+    if descriptor < 0:
+        return True
+    if hasattr(select, "poll"):
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        return bool(poll.poll(0))
+    return bool(select.select([descriptor], [], [], 0)[0])
