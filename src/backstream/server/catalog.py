@@ -130,14 +130,11 @@ class Catalog:
             from backstream.providers.echo import Echo
 
             providers = [Echo]
-        named: Iterable[Any]  # pairs of name and provider
-        named = (
-            providers.items()
-            if isinstance(providers, Mapping)
-            else [(_name_of(provider), provider) for provider in providers]
+        pairs: Any = (
+            providers.items() if isinstance(providers, Mapping) else ((_name_of(one), one) for one in providers)
         )
         self.entries: dict[str, Entry] = {}
-        for name, provider in named:
+        for name, provider in pairs:
             if name in self.entries:
                 raise ConfigurationError(f"two providers are named {name}", "register them in a mapping by name")
             self.entries[name] = Entry(name, provider)

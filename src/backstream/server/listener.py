@@ -20,6 +20,7 @@ from backstream.server.protocol import ConnectionLimits, GuardedProtocol
 __all__ = ["Listener", "bind"]
 
 _BACKLOG: Final = 1024
+_ACCEPTING_ROUNDS: Final = 3  # of the event loop, from an accepted socket to its protocol
 
 
 def bind(host: str, port: int) -> list[socket.socket]:
@@ -32,6 +33,8 @@ def bind(host: str, port: int) -> list[socket.socket]:
     Raises:
         ConfigurationError: The name is unknown, or the port is taken or forbidden.
     """
+    if not 0 <= port <= 65535:
+        raise ConfigurationError(f"port {port} is none", "use 1 to 65535, or 0 for a free one")
     sockets: list[socket.socket] = []
     try:
         for address in ["127.0.0.1", "::1"] if host == "localhost" else [host.strip("[]")]:
@@ -115,10 +118,7 @@ class Listener:
 
     async def aclose(self, grace_seconds: float = 0.0) -> None:
         """Stop: no new connection, running answers get ``grace_seconds`` to end, then their providers are cancelled."""
-        for server in self._servers:
-            server.close()
-        for bound in self._sockets:
-            bound.close()
+        await self._stop_accepting()
         for connection in list(self._state.connections):
             connection.shutdown()
         with contextlib.suppress(TimeoutError):
@@ -133,6 +133,23 @@ class Listener:
         await self._wait_until_idle()
         for server in self._servers:
             await server.wait_closed()
+
+    async def _stop_accepting(self) -> None:
+        """Close the listening sockets, once what they have accepted has its protocol.
+
+        A server of asyncio that closes earlier forgets such connections without closing them.
+        """
+        loop = asyncio.get_running_loop()
+        for bound in self._sockets:
+            if bound.fileno() >= 0:
+                with contextlib.suppress(NotImplementedError):  # a loop that does not poll has no readers to remove
+                    loop.remove_reader(bound)
+        for _ in range(_ACCEPTING_ROUNDS):
+            await asyncio.sleep(0)
+        for server in self._servers:
+            server.close()
+        for bound in self._sockets:
+            bound.close()
 
     async def _wait_until_idle(self) -> None:
         if self._state.tasks:

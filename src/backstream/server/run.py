@@ -92,7 +92,7 @@ def check_exposure(app: Gateway, host: str) -> None:
 
 def _reachable_as(app: Gateway, host: str) -> Gateway:
     """Accept as ``Host`` what the server was told to listen on."""
-    if host in ("0.0.0.0", "::", "[::]", ""):  # noqa: S104 - compared, and only with client keys
+    if host in ("0.0.0.0", "::", "[::]"):  # noqa: S104 - compared, and only with client keys
         return app.with_settings(any_address_host=True)
     return app.with_settings(allowed_hosts=(*app.settings.allowed_hosts, _in_url(host).lower()))
 

@@ -1,0 +1,183 @@
+"""The log: one line for each request, and no secret in it at any level."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import logging
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backstream.chunks import Content
+from backstream.errors import IncompleteStream
+from backstream.server import Gateway, Settings, create_app
+from backstream.server.keys import add_key
+from backstream.server.routing import Exchange, Route
+from support_server import CONVERSATION, HELLO, Running, provider_of, running, saying
+
+KEY = "canary-key-5f1c"
+PROMPT = "canary-prompt-77aa"
+MEDIA = "Y2FuYXJ5LW1lZGlhLTkwMzE"
+
+
+@pytest.fixture
+def everything_logged() -> Iterator[io.StringIO]:
+    """Whatever any logger says at any level, with tracebacks and every attribute of each record."""
+    text = io.StringIO()
+
+    class Keep(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            text.write(f"{record.getMessage()} {record.__dict__!r}\n")
+            if record.exc_info:
+                traceback.print_exception(*record.exc_info, file=text)  # type: ignore[misc]
+
+    handler, root = Keep(), logging.getLogger()
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(1)
+    yield text
+    root.removeHandler(handler)
+    root.setLevel(level)
+
+
+def lines_of(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
+    return [record.request for record in caplog.records if hasattr(record, "request")]
+
+
+async def test_one_line_for_each_request(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+    key = add_key(tmp_path / "keys.json", "laptop")
+
+    async def cut(*args: Any, **kwargs: Any) -> Any:
+        yield Content(content="a")
+        yield Content(content="b")
+        raise IncompleteStream("cut")
+
+    providers = {"Good": saying(), "Cut": provider_of(cut, models=["long"])}
+    with caplog.at_level(logging.INFO, "backstream.server"):
+        async with running(providers, keys_file=tmp_path / "keys.json") as server:
+            headers = {"x-api-key": key}
+            good = await server.converse(headers=headers)
+            await server.converse({**HELLO, "model": "long"}, headers=headers)
+            await server.converse({**HELLO, "model": PROMPT}, headers=headers)
+            await server.converse({**HELLO, "provider": PROMPT}, headers=headers)
+            await server.ask("GET", "/" + PROMPT, headers=headers)
+            await server.ask("GET", "/backend-api/v2/models/" + PROMPT, headers=headers)
+            await server.ask("GET", "/backend-api/v2/version")
+            await server.ask("GET", "/healthz", host="evil.example")
+    lines = lines_of(caplog)
+    told = ("route", "key", "provider", "model", "status", "end", "error", "chunks")
+    assert [tuple(line[name] for name in told) for line in lines] == [
+        ("conversation", "laptop", "Good", "one", 200, "complete", None, 2),
+        ("conversation", "laptop", "Cut", "long", 200, "incomplete", "IncompleteStream", 2),
+        ("conversation", "laptop", "Good", "other", 200, "complete", None, 2),
+        ("conversation", "laptop", None, None, 404, "refused", "Refusal", 0),
+        ("", "laptop", None, None, 404, "refused", "Refusal", 0),
+        ("provider-models", "laptop", None, None, 200, "complete", None, 0),
+        ("version", None, None, None, 401, "refused", "Refusal", 0),
+        ("", None, None, None, 403, "refused", "Refusal", 0),
+    ]
+    assert good.header("x-request-id") == lines[0]["id"]
+    assert len({line["id"] for line in lines}) == len(lines)
+    assert lines[0]["seconds"] >= lines[0]["first_chunk_seconds"] > 0
+    assert all("\n" not in record.getMessage() for record in caplog.records)
+    assert PROMPT not in caplog.text
+
+
+async def test_no_secret_is_logged_at_any_level(everything_logged: io.StringIO, tmp_path: Path) -> None:
+    async def careless(model: str, messages: Any, media: Any = None, api_key: Any = None, **kwargs: Any) -> Any:
+        yield "one"
+        raise ValueError(f"{api_key} {messages}")
+
+    key = add_key(tmp_path / "keys.json", "laptop")
+    members = {
+        "model": "one",
+        "messages": [{"role": "user", "content": PROMPT}],
+        "media": [[f"data:image/png;base64,{MEDIA}=", "a.png"]],
+        "api_key": KEY,
+        PROMPT: KEY,
+    }
+    gateway = create_app(
+        {"Careless": provider_of(careless), "Good": saying()}, Settings(keys_file=tmp_path / "keys.json")
+    )
+    async with running(app=gateway) as server:
+        for provider in ("Careless", "Good", PROMPT):
+            for headers in ({"Authorization": f"Bearer {key} {KEY}"}, {"x-api-key": KEY}):
+                await server.converse({**members, "provider": provider}, headers=headers)
+        await server.ask("POST", CONVERSATION, json.dumps(members).encode()[:-3], headers={"x-api-key": key})
+        await server.ask("GET", f"/{PROMPT}?{KEY}", headers={"x-api-key": key, "Cookie": KEY})
+        await server.send_all(f"GET /{PROMPT} HTTP/1.1\r\n{KEY}\r\n\r\n".encode())
+    logged = everything_logged.getvalue()
+    assert "request id=" in logged
+    for secret in (KEY, PROMPT, MEDIA, key):
+        assert secret not in logged
+        assert secret not in repr([gateway, gateway.settings, gateway.keys, gateway.catalog, vars(gateway.keys)])
+
+
+def gateway_of(handler: Any) -> Gateway:
+    gateway = create_app([saying()], Settings(keys_file=None))
+    gateway.routes = (Route("odd", "/odd", "GET", handler),)
+    return gateway
+
+
+async def test_a_defect_of_ours_is_a_500_without_details(everything_logged: io.StringIO) -> None:
+    async def fail(exchange: Exchange) -> None:
+        raise KeyError(PROMPT)
+
+    async with running(app=gateway_of(fail)) as server:
+        answer = await server.ask("GET", "/odd")
+    assert (answer.status, answer.json()) == (500, {"error": {"message": "Internal error"}})
+    assert "defect: KeyError at" in everything_logged.getvalue()
+    assert PROMPT not in everything_logged.getvalue()
+
+
+@pytest.mark.parametrize("error", [KeyError(PROMPT), asyncio.CancelledError()])
+async def test_a_defect_inside_an_answer_cuts_it(error: BaseException, everything_logged: io.StringIO) -> None:
+    async def fail(exchange: Exchange) -> None:
+        await exchange.send({"type": "http.response.start", "status": 200, "headers": []})
+        await exchange.send({"type": "http.response.body", "body": b"half", "more_body": True})
+        raise error
+
+    async with running(app=gateway_of(fail)) as server:
+        received = await read_until_closed(server)
+    assert received.endswith(b"4\r\nhalf\r\n") or not received
+    assert PROMPT not in everything_logged.getvalue()
+
+
+async def test_a_refusal_inside_an_answer_cuts_it() -> None:
+    from backstream.server.asgi import Refusal
+
+    async def fail(exchange: Exchange) -> None:
+        await exchange.send({"type": "http.response.start", "status": 200, "headers": []})
+        raise Refusal(413, "too late")
+
+    async with running(app=gateway_of(fail)) as server:
+        received = await read_until_closed(server)
+    assert b"413" not in received
+
+
+async def read_until_closed(server: Running) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(b"GET /odd HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    try:
+        return await reader.read()
+    except ConnectionError:
+        return b""
+    finally:
+        writer.transport.abort()
+
+
+async def test_nothing_is_written_where_nobody_listens(capfd: pytest.CaptureFixture[str]) -> None:
+    async def careless(*args: Any, **kwargs: Any) -> Any:
+        raise ValueError
+        yield
+
+    async with running([provider_of(careless)]) as server:
+        await server.converse()
+        await server.ask("GET", "/nowhere")
+        await server.send_all(b"GARBAGE\r\n\r\n")
+    assert capfd.readouterr() == ("", "")
