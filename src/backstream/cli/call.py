@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -87,13 +88,13 @@ def read_key(variable: str | None) -> Secret | None:
     """
     if variable is None:
         return None
-    if not variable.isidentifier():
-        raise ConfigurationError(
-            "that is no name of an environment variable", "give the variable's name, never the key"
-        )
     value = os.environ.get(variable)
     if not value:
-        raise ConfigurationError(f"the variable {variable} is not set", f"run: export {variable}=…")
+        # somebody may have given the key itself: only what looks like a variable's name is shown
+        shown = f" {variable}" if re.fullmatch("[A-Z][A-Z0-9_]{0,63}", variable) else ""
+        raise ConfigurationError(
+            f"the environment variable{shown} for the key is not set", "give its name, never the key itself"
+        )
     return Secret(value)
 
 

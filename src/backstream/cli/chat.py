@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -73,7 +74,6 @@ def command(
       backstream chat --json "Hi" | jq .type
     """  # noqa: D301 - click reads \b
     from backstream.cli import call as calls
-    from backstream.cli.saving import check_folder
 
     call = calls.Call(
         model=model,
@@ -86,6 +86,8 @@ def command(
         proxy=proxy,
     )
     if output is not None:
+        from backstream.cli.saving import check_folder
+
         check_folder(output)
     items = calls.parse_media(media)
     opening = [{"role": "system", "content": system}] if system else []
@@ -115,16 +117,17 @@ def _once(
     from backstream.cli.views import make_view
 
     piped = read_piped()
-    if isinstance(piped, str):
-        prompt = join_prompt(prompt, piped)
-    elif piped is not None:
-        media.append(piped)
-    if not prompt.strip() and not media:
-        raise click.UsageError("There is no prompt: give one as an argument, or on standard input")
-    make_tolerant()
-    if not as_json:
-        introduce(call)
-    messages = [*opening, {"role": "user", "content": prompt}]
-    view = make_view(as_json=as_json, markdown=markdown)
-    saved = run(answer(call, messages, media, view, into=Answer(), output=output))
+    with contextlib.ExitStack() as opened:
+        if isinstance(piped, str):
+            prompt = join_prompt(prompt, piped)
+        elif piped is not None:
+            media.append(opened.enter_context(piped))
+        if not prompt.strip() and not media:
+            raise click.UsageError("There is no prompt: give one as an argument, or on standard input")
+        make_tolerant()
+        if not as_json:
+            introduce(call)
+        messages = [*opening, {"role": "user", "content": prompt}]
+        view = make_view(as_json=as_json, markdown=markdown)
+        saved = run(answer(call, messages, media, view, into=Answer(), output=output))
     return exits.OK if saved else exits.BACKEND_FAILED

@@ -9,6 +9,7 @@ from typing import Final
 
 import click
 
+from backstream.cli.terminal import can_style
 from backstream.errors import AuthenticationError, BackstreamError, CallerError, IncompleteStream
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "OK",
     "REFUSED",
     "USAGE",
+    "erase_echo",
     "exit_code_of",
     "report",
     "say",
@@ -102,8 +104,8 @@ def _describe(error: BaseException) -> str:
     if isinstance(error, BackstreamError):
         return _with_hint(error)
     if isinstance(error, OSError):
-        name = f" {error.filename}" if isinstance(error.filename, str) else ""
-        return f"{error.strerror or type(error).__name__}{name}; check that it can be read and written"
+        what = error.filename if isinstance(error.filename, str) else "the output"
+        return f"{what}: {error.strerror or type(error).__name__}; check that it can be read and written"
     return f"internal error ({type(error).__name__}); set BACKSTREAM_DEBUG=1 to see where, and report it"
 
 
@@ -126,6 +128,12 @@ def _trace(error: BaseException) -> str:
         lines += [f"{type(link).__name__}{shown}\n", *traceback.format_tb(link.__traceback__)]
         link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
     return "".join(lines).rstrip()
+
+
+def erase_echo() -> None:
+    """Take the ``^C`` that a terminal shows off its line, so that the shell's prompt begins one."""
+    if can_style(sys.stderr):
+        sys.stderr.write("\r\x1b[K")
 
 
 def silence_output() -> None:

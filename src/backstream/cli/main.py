@@ -70,6 +70,7 @@ def run(arguments: Sequence[str]) -> int:
         click.echo(error.format_message(), err=True)
         code = exits.USAGE
     except (KeyboardInterrupt, click.Abort):
+        exits.erase_echo()
         code = exits.INTERRUPTED
     except BrokenPipeError:
         code = exits.BROKEN_PIPE

@@ -48,7 +48,7 @@ def _all_rows(found: Any) -> Iterable[tuple[str, str]]:
     """Read ``{provider: [model, …]}``; what has another shape is passed over."""
     if isinstance(found, Mapping):
         for name, models in found.items():
-            yield from ((str(name), _name_of(model)) for model in models if isinstance(models, list))
+            yield from ((str(name), _name_of(model)) for model in (models if isinstance(models, list) else ()))
 
 
 def _rows(found: Any) -> Iterable[tuple[str, str]]:

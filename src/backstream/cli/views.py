@@ -5,7 +5,6 @@ come from.
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import logging
 import re
 import sys
@@ -53,9 +52,11 @@ def make_view(*, as_json: bool, markdown: bool) -> View:
     """
     if as_json:
         return JSONView()
-    if markdown and can_style(sys.stdout) and importlib.util.find_spec("rich") is not None:
-        from backstream.cli.markdown import LiveMarkdown
-
+    if markdown and can_style(sys.stdout):
+        try:
+            from backstream.cli.markdown import LiveMarkdown
+        except ImportError:
+            return TextView(None)  # rich is an extra
         return TextView(LiveMarkdown())
     return TextView(None)
 
@@ -92,6 +93,7 @@ class TextView:
         self._timer: asyncio.TimerHandle | None = None
         self._next_frame = 0.0
         self._reasoning = False
+        self._ended_early = ""
 
     def show(self, chunk: RawResponse) -> None:
         """Show one chunk; what a reader need not see goes to the log."""
@@ -107,7 +109,7 @@ class TextView:
         elif isinstance(chunk, Preview):
             self._note(f"preview: {chunk.alt or 'media being made'}")
         elif isinstance(chunk, Finish) and chunk.reason not in (None, "stop", "tool_calls"):
-            self._note(f"the answer ended early: {chunk.reason}")
+            self._ended_early = chunk.reason or ""
         elif isinstance(chunk, Usage):
             _log.info("usage: %s", chunk.usage)
         elif isinstance(chunk, Log):
@@ -133,6 +135,9 @@ class TextView:
         elif self._line_open:
             self._write("\n")
         self._flush()
+        if self._ended_early:
+            self._notes.line(f"the answer ended early: {self._ended_early}")
+            self._ended_early = ""
 
     def _content(self, chunk: Content) -> None:
         text = chunk.text
