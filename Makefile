@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: help demo test check bench lock format clean coverage
+.PHONY: help demo test conformance check bench lock format clean coverage
 help:  ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
 
@@ -16,10 +16,13 @@ $(STAMP): requirements/dev.txt pyproject.toml
 	@touch $@
 
 demo: $(STAMP)  ## watch a conversation about a picture stream out of the embedded backend
-	@$(BIN)/backstream chat "What is in this picture?" --media examples/lighthouse.png
+	@$(BIN)/backstream chat "What is in this picture?" --media examples/lighthouse.png --param pace_seconds=0.02
 
 test: $(STAMP)  ## run every test
 	$(BIN)/python -m pytest
+
+conformance: $(STAMP)  ## run against foreign programs, each in an environment of its own
+	$(BIN)/python -m pytest tests/conformance -o norecursedirs=".* data"
 
 coverage: $(STAMP)  ## run every test and hold the coverage gates
 	$(BIN)/python -m coverage run -m pytest -q

@@ -13,7 +13,13 @@ from hypothesis import strategies as st
 from backstream import errors
 from backstream.chunks import AuthEvent, Content, ErrorEvent, Finish, RawResponse, Usage
 from backstream.credentials import Secret
-from backstream.dialects.backend_api import BackendApiParser, parse_failure, render_block, render_failure, render_request
+from backstream.dialects.backend_api import (
+    BackendApiParser,
+    parse_failure,
+    render_block,
+    render_failure,
+    render_request,
+)
 from backstream.dialects.backend_api.request import KeySegment
 from backstream.dialects.backend_api.stream import decode_event
 from backstream.media.item import MediaItem

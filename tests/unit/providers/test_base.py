@@ -95,7 +95,15 @@ async def test_an_iterator_without_aclose_is_read_too() -> None:
 
 @pytest.mark.parametrize(
     ("asked", "sent"),
-    [("", "small"), (None, "small"), ("s", "small"), ("either", "big"), ("big", "big"), ("later", "later"), ("ig", "ig")],
+    [
+        ("", "small"),
+        (None, "small"),
+        ("s", "small"),
+        ("either", "big"),
+        ("big", "big"),
+        ("later", "later"),
+        ("ig", "ig"),
+    ],
 )
 def test_the_model_to_send(asked: str | None, sent: str) -> None:
     assert {Lab.get_model(asked) for _ in range(20)} == {sent}
