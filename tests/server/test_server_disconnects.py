@@ -214,3 +214,29 @@ class TestClientWatch:
         async with ClientWatch(receive) as watch:
             await asyncio.sleep(0)
         assert not watch.gone
+
+    async def test_a_cancelled_task_is_not_cancelled_again(self) -> None:
+        """A second cancellation would interrupt how the provider closes."""
+        left, closed = asyncio.Event(), False
+
+        async def receive() -> Any:
+            await left.wait()
+            return {"type": "http.disconnect"}
+
+        async def run() -> None:
+            nonlocal closed
+            async with ClientWatch(receive):
+                try:
+                    await asyncio.Event().wait()
+                finally:
+                    left.set()
+                    await asyncio.sleep(0.01)
+                    closed = True
+
+        task = asyncio.create_task(run())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert closed

@@ -98,11 +98,32 @@ def test_files_that_are_no_key_files(tmp_path: Path, text: str, suffix: str) -> 
 def test_files_that_cannot_be_used(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="cannot be read"):
         list_keys(tmp_path)
-    with pytest.raises(ConfigurationError, match="cannot be"):
-        add_key(tmp_path / "file" / "keys.json" if (tmp_path / "file").write_text("") == 0 else tmp_path, "a")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        add_key(tmp_path / "file" / "keys.json", "a")
     (tmp_path / "folder.json").mkdir()
     with pytest.raises(ConfigurationError):
         add_key(tmp_path / "folder.json", "a")
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs a folder nobody can write to, not even root")
+def test_a_folder_that_cannot_be_made() -> None:
+    with pytest.raises(ConfigurationError, match="cannot be written"):
+        add_key(Path("/proc/self/nothing/keys.json"), "a")
+
+
+def test_a_failed_write_leaves_the_old_file(keys_file: Path, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = keys_file.read_bytes()
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(ConfigurationError, match="cannot be written: No space left"):
+            add_key(keys_file, "phone")
+    assert keys_file.read_bytes() == before
+    assert [path.name for path in keys_file.parent.iterdir()] == ["keys.json"]
 
 
 def test_where_keys_are_kept() -> None:

@@ -12,7 +12,8 @@ from backstream.server import BodyLimits, Settings, create_app
 from backstream.server.protocol import ConnectionLimits
 from support_server import CONVERSATION, HELLO, close, head_and_body, provider_of, running, saying
 
-QUICK = ConnectionLimits(head_seconds=0.03, drain_seconds=0.03, stall_seconds=0.03)
+QUICK = ConnectionLimits(head_seconds=0.03)
+SOON = ConnectionLimits(head_seconds=0.2, drain_seconds=0.03, stall_seconds=0.03)  # where a first head must get through
 HEALTH = head_and_body("GET", "/healthz", keep=True)
 
 
@@ -49,8 +50,7 @@ async def test_an_unfinished_head_is_closed(pieces: tuple[bytes, ...]) -> None:
 
 @pytest.mark.parametrize("start", [b"", b"\r\n", b"GET /heal"])
 async def test_an_unfinished_second_head_is_closed_too(start: bytes) -> None:
-    limits = ConnectionLimits(head_seconds=0.03)
-    async with running([saying()], limits=limits) as server:
+    async with running([saying()], limits=SOON) as server:
         server.listener._config.timeout_keep_alive = 0.05  # type: ignore[assignment]
         received = await read_all(server.port, HEALTH, start)
         assert received.count(b"HTTP/1.1 200") == 1
@@ -130,7 +130,7 @@ async def test_a_head_just_below_the_cap_is_served() -> None:
     ],
 )
 async def test_malformed_heads(raw: bytes) -> None:
-    async with running([saying()], limits=ConnectionLimits(head_seconds=0.05)) as server:
+    async with running([saying()], limits=SOON) as server:
         answers = await server.send_all(raw)
         assert [answer.status for answer in answers] in ([400], [])
         for answer in answers:
@@ -168,7 +168,7 @@ async def test_a_refused_body_is_drained_so_that_the_answer_arrives(keep: bool) 
 @pytest.mark.parametrize("keep", [True, False])
 async def test_draining_has_an_end(keep: bool) -> None:
     raw = head_and_body("POST", "/nowhere", b"x" * 100, keep=keep)
-    async with running([saying()], limits=QUICK) as server:
+    async with running([saying()], limits=SOON) as server:
         received = await read_all(server.port, raw[:-50])
     assert received.startswith(b"HTTP/1.1 404")
 
@@ -182,7 +182,7 @@ async def test_nothing_is_served_on_a_connection_that_closes() -> None:
 
 async def test_a_body_that_stops_is_a_408() -> None:
     raw = head_and_body("POST", CONVERSATION, HELLO)
-    async with running([saying()], limits=QUICK, body_idle_seconds=0.03) as server:
+    async with running([saying()], limits=SOON, body_idle_seconds=0.03) as server:
         received = await read_all(server.port, raw[:-5])
     assert received.startswith(b"HTTP/1.1 408")
 
@@ -197,7 +197,7 @@ async def test_a_client_that_reads_nothing_is_left() -> None:
         finally:
             closed.set()
 
-    async with running([provider_of(generate)], limits=QUICK) as server:
+    async with running([provider_of(generate)], limits=SOON) as server:
         _, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=1000)
         writer.write(head_and_body("POST", CONVERSATION, HELLO))
         async with asyncio.timeout(20):

@@ -28,11 +28,6 @@ class StreamLimits:
         self._running = 0
         self._by_key: Counter[str] = Counter()
 
-    @property
-    def running(self) -> int:
-        """How many run now."""
-        return self._running
-
     @contextlib.contextmanager
     def admit(self, key_name: str | None) -> Iterator[None]:
         """Let one stream run while the context lasts.
