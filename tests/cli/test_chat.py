@@ -385,6 +385,20 @@ def test_a_full_disk_is_one_line(tmp_path: Path, tools) -> None:
     assert done.stderr.decode().splitlines()[1].startswith("backstream: the output: No space left")
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"])
+def test_closed_streams_do_no_harm(tmp_path: Path, tools, closed: str) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f'"$0" chat hi {closed}', str(tools.SCRIPT)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        env=tools.environment(tmp_path),
+        timeout=tools.PATIENCE_SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0
+    assert b"Traceback" not in done.stderr
+
+
 # --- secrets ----------------------------------------------------------------------------------------------------------
 
 

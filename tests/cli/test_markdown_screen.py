@@ -131,6 +131,19 @@ def test_a_drawing_is_never_taller_than_the_screen(size) -> None:
     assert screen.shown[-1].endswith("item 49")
 
 
+def test_a_block_too_long_to_be_drawn_again_and_again_shows_its_end(size) -> None:
+    size(20, 6)
+    text = "```\n" + "".join(f"\tline {number} {'日' * 20}\n" for number in range(1000))
+    screen = Screen(20, 6)
+    live = LiveMarkdown(screen)
+    live.feed(text)
+    live.draw()
+    assert len(screen.shown) == 5
+    assert "line 999" in screen.shown[-2]
+    live.finish()
+    assert screen.shown == whole(text, 20)
+
+
 def test_nothing_is_drawn_for_nothing(size) -> None:
     size(40, 8)
     screen = Screen(40, 8)

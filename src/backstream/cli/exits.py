@@ -23,6 +23,7 @@ __all__ = [
     "USAGE",
     "erase_echo",
     "exit_code_of",
+    "open_missing_output",
     "report",
     "say",
     "silence_output",
@@ -128,6 +129,14 @@ def _trace(error: BaseException) -> str:
         lines += [f"{type(link).__name__}{shown}\n", *traceback.format_tb(link.__traceback__)]
         link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
     return "".join(lines).rstrip()
+
+
+def open_missing_output() -> None:
+    """Open what the caller closed (``>&-``), before a socket gets its number."""
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - until the process ends
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115, PTH123
 
 
 def erase_echo() -> None:

@@ -59,11 +59,10 @@ def run(arguments: Sequence[str]) -> int:
     Returns:
         The exit code.
     """
+    exits.open_missing_output()
     try:
         code = _invoke(list(arguments))
-        for stream in (sys.stdout, sys.stderr):
-            if stream is not None:
-                stream.flush()
+        sys.stdout.flush()
     except click.exceptions.Exit as ended:
         code = ended.exit_code
     except click.exceptions.NoArgsIsHelpError as error:

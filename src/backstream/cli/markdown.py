@@ -16,7 +16,7 @@ from typing import ClassVar, TextIO
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from rich import markdown as rich_markdown
-from rich.cells import cell_len
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
@@ -24,6 +24,7 @@ from backstream.cli.terminal import width_of
 
 __all__ = ["LiveMarkdown", "render_lines", "split_finished"]
 
+_LONGEST_DRAWN = 16 * 1024
 _STYLES = re.compile(r"\x1b\[[0-9;]*m")
 # HTML stays text: rich would leave it out, and with it every <word> of an answer about code
 _PARSER = MarkdownIt("commonmark", {"html": False}).enable(["strikethrough", "table"])
@@ -123,7 +124,7 @@ class LiveMarkdown:
         """Bring the screen up to what was fed."""
         finished, self._pending = split_finished(self._pending)
         columns, rows = width_of(self._out)
-        lines = self._render(self._pending, columns)
+        lines = self._sketch(columns, rows)
         if not self._first or finished:
             lines = ["", *lines] if lines else lines
         self._paint(self._final(finished, columns), lines, columns, rows)
@@ -148,6 +149,13 @@ class LiveMarkdown:
                 lines += rendered if self._first else ["", *rendered]
                 self._first = False
         return lines
+
+    def _sketch(self, columns: int, rows: int) -> list[str]:
+        """Render what may still grow; of a block too long to be rendered again and again, the end of its source."""
+        if len(self._pending) <= _LONGEST_DRAWN:
+            return self._render(self._pending, columns)
+        source = self._pending[-columns * rows :].split("\n")[-rows:]
+        return [set_cell_size(line.expandtabs(4), columns).rstrip() for line in source]
 
     def _render(self, text: str, columns: int) -> list[str]:
         return render_lines(text, columns, colors=self._colors) if text.strip() else []
