@@ -35,6 +35,16 @@ def environment(home: Path, **more: str) -> dict[str, str]:
     }
 
 
+@pytest.fixture(autouse=True)
+def _interruptible() -> Iterator[None]:
+    """Where the tests run as a background job, what they start would ignore Ctrl-C too."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 

@@ -443,8 +443,25 @@ def test_characters_that_the_output_cannot_hold_are_replaced(run, raw_server, to
 
 def test_starting_is_cheap() -> None:
     code = (
-        "import sys; from backstream.cli.main import run; run(['--version']);"
+        "import sys; from backstream.cli.program import run; run(['--version']);"
         "print(sorted({'asyncio', 'ssl', 'rich', 'uvicorn', 'msgspec'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[1] == "[]"
+
+
+def test_a_background_job_ignores_ctrl_c(tools, tmp_path: Path) -> None:
+    """A shell starts those with the signal ignored."""
+    process = subprocess.Popen(
+        ["sh", "-c", "trap '' INT; exec \"$0\" chat -p pace_seconds=0.01 hi", str(tools.SCRIPT)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=tools.environment(tmp_path),
+    )
+    assert process.stdout is not None
+    assert process.stdout.read(4) == b"I am"
+    tools.interrupt(process)
+    out, _ = process.communicate(timeout=tools.PATIENCE_SECONDS)
+    assert process.returncode == 0
+    assert "“hi”" in out.decode()

@@ -55,9 +55,9 @@ def test_no_command_is_help_and_2(run) -> None:
 def test_a_defect_is_one_line(tmp_path: Path) -> None:
     """Even where our own code fails, with a secret in the error's text."""
     code = (
-        "import sys\nfrom backstream.cli import main\n"
+        "import sys\nfrom backstream.cli import program\n"
         "def broken(arguments): raise KeyError('canary')\n"
-        "main._invoke = broken\nsys.exit(main.run(['chat']))"
+        "program._invoke = broken\nsys.exit(program.run(['chat']))"
     )
     for debug in ("", "1"):
         done = subprocess.run(

@@ -22,7 +22,7 @@ def command(shell: str) -> None:
     """  # noqa: D301 - click reads \b
     from click.shell_completion import get_completion_class
 
-    from backstream.cli.main import cli
+    from backstream.cli.program import cli
 
     found = get_completion_class(shell)
     if found is not None:

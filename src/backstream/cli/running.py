@@ -39,7 +39,9 @@ class Loop:
 
     def __enter__(self) -> Self:
         self._runner.__enter__()
-        self._before = signal.signal(signal.SIGINT, self._on_interrupt)
+        self._before = signal.getsignal(signal.SIGINT)
+        if self._before is not signal.SIG_IGN:  # as in a background job
+            signal.signal(signal.SIGINT, self._on_interrupt)
         return self
 
     def __exit__(
