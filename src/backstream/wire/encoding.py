@@ -11,7 +11,7 @@ from backstream.errors import DecodeError, TooLargeError
 
 __all__ = ["FREE_BYTES", "MAX_RATIO", "ContentDecoder", "make_decoder"]
 
-MAX_RATIO = 200
+MAX_RATIO = 100
 """How many times its size a body may grow into. Text grows at most some 20 times, a bomb a thousand."""
 
 FREE_BYTES = 1024 * 1024
