@@ -239,6 +239,8 @@ class StreamResponse:
                 self.note_content()
                 yield _decode_json(event.data, index)
                 index += 1
+            if decoder.failure is not None:
+                raise decoder.failure
         decoder.finish()
         if decoder.pending or self.framing == "close":
             raise IncompleteStream("the event stream ended without its end being told")

@@ -163,6 +163,14 @@ class LineDecoder(ABC, Generic[FrameT]):
             self._check_open()
         return frames
 
+    @property
+    def failure(self) -> TooLargeError | None:
+        """What the next call would raise: known at once, though frames before it were given out first.
+
+        Look at it after each ``feed``, and do not wait for more of a stream that has failed already.
+        """
+        return self._failure
+
     def finish(self) -> list[FrameT]:
         """Say that the stream is over.
 

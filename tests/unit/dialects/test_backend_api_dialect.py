@@ -249,6 +249,15 @@ def test_a_line_over_the_cap_is_an_error_that_names_the_cap() -> None:
         BackendApiParser(max_line_bytes=100).feed(b"data: " + b"x" * 200)
 
 
+def test_chunks_before_an_endless_line_come_with_its_error_at_once() -> None:
+    """The error must not wait for bytes that may never come."""
+    parser = BackendApiParser(max_line_bytes=100)
+    first, end = parser.feed(CONTENT + b"data: " + b"x" * 200)
+    assert first == Content(content="x")
+    assert isinstance(end, End)
+    assert isinstance(end.error, errors.TooLargeError)
+
+
 # --- failures ---------------------------------------------------------------------------------------------------------
 
 

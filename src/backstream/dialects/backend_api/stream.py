@@ -48,7 +48,11 @@ class BackendApiParser:
 
     def feed(self, data: bytes) -> Block:
         """See :class:`backstream.dialects.base.StreamParser`."""
-        return self._parse(self._decoder.feed(data))
+        decoder = self._decoder
+        block = self._parse(decoder.feed(data))
+        if decoder.failure is not None and not self._failed:
+            self._end_failed(block, decoder.failure)
+        return block
 
     def _parse(self, frames: list[bytes]) -> Block:
         try:
