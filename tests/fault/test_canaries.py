@@ -1,4 +1,4 @@
-"""Three secrets that must show nowhere: a key, a prompt, a data URI. Not in logs at any level, errors, or any ``repr``."""
+"""Three secrets that show nowhere: a key, a prompt, a data URI; in no log at any level, no error, and no ``repr``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from support_transport import CHUNKED, LAST_CHUNK, chunk, no_leaks, ok
 
 from backstream import BackendApi, BackstreamError, CallOptions, Deadlines, Secret, StreamSession, sync_iter
 from backstream.dialects.backend_api import render_request
@@ -19,6 +18,7 @@ from backstream.providers.http_provider import BackendSpec
 from backstream.server.embedded import start_embedded
 from backstream.testing.upstream import Close, ReadRequest, ScriptedUpstream, Send
 from backstream.transport.media import load_media
+from support_transport import CHUNKED, LAST_CHUNK, chunk, no_leaks, ok
 
 __all__ = ["no_leaks"]  # a fixture
 
@@ -161,17 +161,14 @@ async def test_what_a_server_repeats_of_the_key_in_our_header_is_blotted_out(ref
         {"proxy": f"nonsense://user:{PASSWORD}@h"},
         {"extra": object(), "other": KEY},
     ],
-    ids=lambda value: ",".join(value),
 )
 async def test_no_canary_in_the_callers_errors(wrong: dict[str, Any]) -> None:
-    async with ScriptedUpstream([]) as upstream:
+    class Home(BackendApi):
+        url = "http://backend.invalid"
 
-        class Home(BackendApi):
-            url = upstream.url.replace("127.0.0.1", "127.0.0.1")
-
-        with pytest.raises(BackstreamError) as caught:
-            await anext(Home.create_async_generator("m", **{**ASKED, "media": None, **wrong}))
-        check_error(caught.value)
+    with pytest.raises(BackstreamError) as caught:
+        await anext(Home.create_async_generator("m", **{**ASKED, "media": None, **wrong}))
+    check_error(caught.value)
 
 
 @pytest.mark.parametrize("url", [f"http://user:{PASSWORD}@h", f"http://h/?key={KEY}", f"nonsense {KEY}", "None", ""])

@@ -57,7 +57,7 @@ class URL:
 
 
 def _refuse(url: str, problem: str) -> ConfigurationError:
-    shown = f" {url[:80]!r}" if "@" not in url and "?" not in url and url.isprintable() else ""
+    shown = f" {url[:80]!r}" if url.isprintable() and not any(mark in url for mark in "@? ") else ""
     return ConfigurationError(f"the URL{shown} {problem}", "use http://host[:port]/path or https://…")
 
 

@@ -88,10 +88,9 @@ def encode(value: object, what: str) -> bytes:
     try:
         return msgspec.json.encode(value)
     except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
-        # the encoder's own text may quote the value
-        raise InvalidRequestError(
-            f"{what} cannot be written as JSON ({type(error).__name__})", "use text, numbers, lists and dicts"
-        ) from None
+        problem = type(error).__name__
+    # outside the handler: the encoder's own error quotes the value, and would hang on ours as its context
+    raise InvalidRequestError(f"{what} cannot be written as JSON ({problem})", "use text, numbers, lists and dicts")
 
 
 class KeySegment:
