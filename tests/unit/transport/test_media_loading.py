@@ -352,7 +352,7 @@ def test_a_pipe_that_is_not_read_to_its_end_is_closed(tmp_path, blocks_taken):
         del blocks
     del item
     gc.collect()
-    writer.join()  # its own end of the pipe is closed too, now
+    writer.join(timeout=5)  # its own end of the pipe is closed too, now
     assert str(tmp_path / "camera.png") not in open_files()
 
 
@@ -360,7 +360,7 @@ def test_a_pipe_of_unknown_type_is_closed(tmp_path):
     writer = pipe(tmp_path / "noise", b"\x00\x01" * 3000)
     with pytest.raises(InvalidMediaError, match="type of 'noise' is unknown"):
         load_media([tmp_path / "noise"])
-    writer.join()  # its own end of the pipe is closed too, now
+    writer.join(timeout=5)  # its own end of the pipe is closed too, now
     assert str(tmp_path / "noise") not in open_files()
 
 
