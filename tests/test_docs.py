@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import asyncio
 import dataclasses
+import gc
 import inspect
 import io
 import os
@@ -121,6 +122,8 @@ def test_the_python_of_a_text_runs(
             else:
                 exec(compiled, namespace)
             check_prints(fence, capsys.readouterr().out)
+    namespace.clear()
+    gc.collect()  # what a block left open is this test's failure
 
 
 def check_prints(fence: Fence, out: str) -> None:
