@@ -516,7 +516,7 @@ class Login(_Typed, frozen=True, tag="login"):
 
 _TYPES: tuple[type[_Typed], ...] = tuple(_Typed.__subclasses__())
 
-KNOWN_TYPES: Mapping[str, type[RawResponse]] = {cls.type: cls for cls in _TYPES}
+KNOWN_TYPES: Mapping[str, type[_Typed]] = {cls.type: cls for cls in _TYPES}
 """The typed chunk of each known event type."""
 
 _FIELDS: Mapping[type, Mapping[str, str]] = {

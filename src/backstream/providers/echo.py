@@ -58,7 +58,7 @@ class Echo(AsyncGeneratorProvider, ProviderModelMixin):
     image_models: ClassVar = ("echo-media",)
 
     @classmethod
-    async def create_async_generator(  # type: ignore[override]  # an async generator is the usual way to answer
+    async def create_async_generator(
         cls,
         model: str,
         messages: Messages,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator, Sequence
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 from backstream.chunks import RawResponse
 from backstream.errors import BackstreamError, IncompleteStream, MisuseError, ProviderError
@@ -66,9 +66,11 @@ class AsyncResult(AsyncIterator[RawResponse]):
         self._kept_count = 0
         self.end: End | None = None
 
-    def __await__(self) -> Generator[None, None, AsyncResult]:
+    def __await__(self) -> Generator[Any, Any, AsyncResult]:
+        return self._itself().__await__()
+
+    async def _itself(self) -> AsyncResult:
         return self
-        yield  # what makes it a generator, as the protocol of `await` wants
 
     def __aiter__(self) -> AsyncResult:
         return self

@@ -6,6 +6,7 @@ The class name in ``error`` or ``auth`` is the protocol's error code; the text i
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from backstream import errors
 from backstream.chunks import AuthEvent, ErrorEvent, RawResponse
@@ -63,7 +64,7 @@ def parse_failure(event: RawResponse) -> ProviderError | None:
     Returns:
         The error; ``None`` where the event is no failure.
     """
-    members = event.get_dict()
+    members: Mapping[str, Any] = event.get_dict()
     if event.type not in ("error", "auth") and (event.type or "error" not in members):
         return None
     code = members.get("auth") if event.type == "auth" else members.get("error")

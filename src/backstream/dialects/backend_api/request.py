@@ -102,7 +102,10 @@ class KeySegment:
         self._key = key
         self._encoded: bytes | None = None
 
-    replayable: Final = True
+    @property
+    def replayable(self) -> bool:
+        """Always: the key can be revealed again."""
+        return True
 
     @property
     def size(self) -> int:
