@@ -45,6 +45,7 @@ class Answer:
         "_fault",
         "_head_bytes",
         "_method",
+        "_named",
         "_parser",
         "_pending_fields",
         "_pending_reason",
@@ -72,6 +73,7 @@ class Answer:
         self.surplus = False
         self.begun = False
         self._head_bytes = 0
+        self._named = False
         self._pending_fields: list[tuple[str, str]] = []
         self._pending_reason = b""
         self._fault: ProviderError | None = None
@@ -98,6 +100,12 @@ class Answer:
             return
         if not self.status:
             self._head_bytes += len(data)
+            # The parser would take an RTSP or ICE answer too. Blank lines before an answer are no harm (RFC 9112 §2.2).
+            if not self._named and (start := data.lstrip(b"\r\n")):
+                self._named = True
+                if not start.startswith(b"H"):
+                    self._parser = None
+                    raise FramingError("malformed HTTP answer: it does not begin with HTTP/", phase="headers")
         try:
             parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import codecs
-import json
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable
 from typing import Any, Self
-
-import msgspec
 
 from backstream.errors import (
     ContentTypeError,
@@ -22,6 +18,7 @@ from backstream.errors import (
 )
 from backstream.transport.answer import Answer, Framing
 from backstream.transport.connection import Connection
+from backstream.transport.content import charset_of, decode_json
 from backstream.transport.status import describe, redact, refusal_for
 from backstream.wire.encoding import ContentDecoder, make_decoder
 from backstream.wire.http import Headers, media_type
@@ -237,7 +234,7 @@ class StreamResponse:
                     self._discard()
                     return
                 self.note_content()
-                yield _decode_json(event.data, index)
+                yield decode_json(event.data, index)
                 index += 1
             if decoder.failure is not None:
                 raise decoder.failure
@@ -267,7 +264,7 @@ class StreamResponse:
             TooLargeError: The body is larger.
             ProviderError: As :meth:`read_block`.
         """
-        return (await self._read_whole(max_bytes)).decode(self._charset(), "replace")
+        return (await self._read_whole(max_bytes)).decode(charset_of(self.headers.get("content-type", "")), "replace")
 
     async def json(self, *, max_bytes: int = MAX_TEXT_BYTES) -> Any:
         """Read the whole body as JSON.
@@ -280,7 +277,7 @@ class StreamResponse:
             TooLargeError: The body is larger.
             ProviderError: As :meth:`read_block`.
         """
-        return _decode_json(await self._read_whole(max_bytes))
+        return decode_json(await self._read_whole(max_bytes))
 
     async def _read_whole(self, max_bytes: int) -> bytes:
         blocks, size = [], 0
@@ -292,18 +289,6 @@ class StreamResponse:
                 self.abort()
                 raise TooLargeError("body", max_bytes, setting="max_bytes")
         return b"".join(blocks)
-
-    def _charset(self) -> str:
-        for parameter in self.headers.get("content-type", "").split(";")[1:]:
-            name, _, value = parameter.partition("=")
-            if name.strip().lower() == "charset":
-                try:
-                    info = codecs.lookup(value.strip(" \"'"))
-                except (LookupError, ValueError):
-                    break
-                # Codecs such as "rot13" and "zip" are no text encodings.
-                return info.name if getattr(info, "_is_text_encoding", True) else "utf-8"
-        return "utf-8"
 
     # --- refusals ---------------------------------------------------------------------------------------------------
 
@@ -399,17 +384,3 @@ class StreamResponse:
     def __del__(self) -> None:
         if getattr(self, "_connection", None) is not None:
             self.abort()
-
-
-def _decode_json(text: str | bytes, index: int | None = None) -> Any:
-    try:
-        return msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        pass
-    try:
-        # Peers send lone surrogate escapes, which msgspec refuses and the standard library takes.
-        value = json.loads(text)
-        text_again = json.dumps(value, ensure_ascii=False).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        return msgspec.json.decode(text_again)
-    except (ValueError, RecursionError):  # both modules' decode errors, and UnicodeError, are ValueErrors
-        raise DecodeError("not JSON", index=index) from None

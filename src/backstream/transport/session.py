@@ -189,10 +189,11 @@ class StreamSession:
             raise TypeError(f"unknown option {min(unknown)!r}")
         fields = {**self._fields, **_check_headers(options.get("headers"))}
         body = _check_body(options.get("data"))
-        if options.get("json") is not None:
+        value = options.get("json")
+        if value is not None:
             if body is not None:
                 raise ConfigurationError("json and data are both given", "pass one of them")
-            body = (_encode_json(options["json"]),)
+            body = (_encode_json(value),)
             fields.setdefault("content-type", ("Content-Type", "application/json"))
         elif body is None and method in {"POST", "PUT", "PATCH"}:
             body = ()

@@ -27,13 +27,12 @@ class ContentDecoder:
         coding: ``gzip`` or ``deflate``.
     """
 
-    __slots__ = ("_at_start", "_coding", "_ended", "_engine", "_given", "_taken")
+    __slots__ = ("_coding", "_engine", "_given", "_head", "_taken")
 
     def __init__(self, coding: str) -> None:
         self._coding = coding
-        self._engine = zlib.decompressobj(_GZIP if coding == "gzip" else zlib.MAX_WBITS)
-        self._at_start = True
-        self._ended = False
+        self._engine = zlib.decompressobj(_GZIP)
+        self._head: bytes | None = b""
         self._taken = 0
         self._given = 0
 
@@ -45,11 +44,18 @@ class ContentDecoder:
             TooLargeError: They grow beyond all measure.
         """
         self._taken += len(data)
+        if self._head is not None:
+            # Two bytes tell whether "deflate" has its zlib wrapper.
+            self._head += data
+            if len(self._head) < 2:
+                return b""
+            data, self._head = self._head, None
+            self._engine = self._start(data)
         pieces = []
         while data:
             if self._engine.eof:
                 # RFC 1952 §2.2: gzip members may follow one another.
-                self._engine = zlib.decompressobj(_GZIP if self._coding == "gzip" else zlib.MAX_WBITS)
+                self._engine = self._start(data)
             pieces.append(self._decode(data))
             data = self._engine.unused_data
         return b"".join(pieces)
@@ -68,7 +74,7 @@ class ContentDecoder:
         limit = max(FREE_BYTES, MAX_RATIO * self._taken)
         room = limit - self._given
         try:
-            decoded = self._decompress(data, room + 1)
+            decoded = self._engine.decompress(data, room + 1)
         except zlib.error as error:
             raise DecodeError(f"the answer is not of the coding it claims, {self._coding}") from error
         if len(decoded) > room:
@@ -76,16 +82,13 @@ class ContentDecoder:
         self._given += len(decoded)
         return decoded
 
-    def _decompress(self, data: bytes, room: int) -> bytes:
-        at_start, self._at_start = self._at_start, False
-        try:
-            return self._engine.decompress(data, room)
-        except zlib.error:
-            if not at_start or self._coding == "gzip":
-                raise
-            # Some servers send "deflate" without the zlib wrapper that RFC 9110 §8.4.1.2 asks for.
-            self._engine = zlib.decompressobj(-zlib.MAX_WBITS)
-            return self._engine.decompress(data, room)
+    def _start(self, data: bytes) -> zlib._Decompress:
+        if self._coding == "gzip":
+            return zlib.decompressobj(_GZIP)
+        # Some servers send "deflate" without the zlib wrapper that RFC 9110 §8.4.1.2 asks for. RFC 1950 §2.2: a wrapper
+        # begins with the method 8 and a number divisible by 31.
+        wrapped = data[0] & 15 == 8 and int.from_bytes(data[:2], "big") % 31 == 0
+        return zlib.decompressobj(zlib.MAX_WBITS if wrapped else -zlib.MAX_WBITS)
 
 
 def make_decoder(content_encoding: str) -> ContentDecoder | None:
