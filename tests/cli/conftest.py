@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import select
@@ -217,7 +218,7 @@ class RawServer:
                 client, _ = self._socket.accept()
             except OSError:
                 return
-            with client:
+            with client, contextlib.suppress(ConnectionError):
                 client.settimeout(PATIENCE_SECONDS)
                 self.requests.append(self._read_request(client))
                 client.sendall(self._answers[min(len(self.requests), len(self._answers)) - 1])
@@ -229,12 +230,19 @@ class RawServer:
     def _read_request(self, client: socket.socket) -> bytes:
         data = b""
         while b"\r\n\r\n" not in data:
-            data += client.recv(65536)
+            data += self._receive(client)
         head, _, body = data.partition(b"\r\n\r\n")
         length = re.search(rb"(?i)content-length: *(\d+)", head)
         while length and len(body) < int(length[1]):
-            body += client.recv(65536)
+            body += self._receive(client)
         return head + b"\r\n\r\n" + body
+
+    def _receive(self, client: socket.socket) -> bytes:
+        data = client.recv(65536)
+        if not data:  # the client left before its request was whole
+            self.left.set()
+            raise ConnectionError
+        return data
 
     def close(self) -> None:
         """Stop listening."""
