@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import socket
+import threading
 import time
 from collections.abc import Iterator
 
@@ -171,6 +173,40 @@ async def test_an_early_refusal_before_a_broken_connection_is_delivered(end: Clo
     async with ScriptedUpstream(script) as upstream:
         async with session.post(upstream.url, data=[source]) as response:
             assert response.status == 413
+
+
+async def test_an_early_refusal_is_read_from_a_connection_whose_write_has_failed() -> None:
+    """The refusal and the close come while the sender is busy, so that its next write is what meets them."""
+    listening, over = threading.Event(), threading.Event()
+    ports: list[int] = []
+
+    def serve() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            ports.append(server.getsockname()[1])
+            listening.set()
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(100)  # the rest stays unread, so that the close becomes a reset
+                connection.sendall(ok(b'{"error": "too large"}', status="413 Too Large"))
+        over.set()
+
+    class Busy(Source):
+        def blocks(self) -> Iterator[bytes]:
+            yield b"x" * 1000
+            over.wait(5)
+            for _ in range(10):
+                yield b"x" * 1000
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    listening.wait(5)
+    try:
+        source = Busy(size=11_000)
+        async with session.post(f"http://127.0.0.1:{ports[0]}/", data=[source]) as response:
+            with pytest.raises(BackendRequestError, match="too large"):
+                response.raise_for_status()
+    finally:
+        thread.join()
 
 
 async def test_an_early_success_lets_the_upload_finish() -> None:
