@@ -10,6 +10,7 @@ import asyncio
 import email.utils
 import logging
 import re
+import sys
 import time
 from collections.abc import Callable
 from typing import Any, Final
@@ -31,7 +32,8 @@ class ConnectionLimits(msgspec.Struct, frozen=True, kw_only=True):
     """The limits of one connection.
 
     Attributes:
-        max_head_bytes: Cap on a request head; above it 431. Default 64 KiB.
+        max_head_bytes: Cap on a request head, above it 431; and on what comes between two pieces of a body, and behind
+            the last one. Default 64 KiB.
         max_fields: Cap on the number of header fields. Default 200.
         head_seconds: From the connection, or the first byte of a further request, to the whole head. Default 10.
         stall_seconds: How long a client may take no byte of an answer that waits for it. Default 300.
@@ -72,8 +74,9 @@ class GuardedProtocol(HttpToolsProtocol):
         self._on_gone = on_gone
         self._in_head = True
         self._lingers = False
-        self._heads = 0
-        self._head_bytes = 0
+        self._answering: RequestResponseCycle | None = None
+        self._steps = 0  # heads, pieces of bodies and ends of messages
+        self._overhead_bytes = 0  # since the last of these
         self._refusal = (400, "Malformed request")
         self._clock: asyncio.TimerHandle | None = None
         self._stall: asyncio.TimerHandle | None = None
@@ -94,13 +97,26 @@ class GuardedProtocol(HttpToolsProtocol):
         self._stop_stall()
         self._unset_keepalive_if_required()
         super().connection_lost(exc)
+        if self._answering is not None:  # uvicorn tells the last request only, which may still wait for its turn
+            self._answering.disconnected = True
+            self._answering.message_event.set()
         self._on_gone()
 
     def pause_writing(self) -> None:
         """Give a client that reads nothing a limited time."""
         super().pause_writing()
+        self._watch_stall()
+
+    def _watch_stall(self) -> None:
         self._stop_stall()
-        self._stall = self.loop.call_later(self.limits.stall_seconds, self.transport.abort)
+        waiting_bytes = self.transport.get_write_buffer_size()
+        self._stall = self.loop.call_later(self.limits.stall_seconds, self._end_stall, waiting_bytes)
+
+    def _end_stall(self, waiting_bytes: int) -> None:
+        if self.transport.get_write_buffer_size() < waiting_bytes:
+            self._watch_stall()
+        else:
+            self.transport.abort()
 
     def resume_writing(self) -> None:
         """Let a client that reads again live."""
@@ -127,29 +143,48 @@ class GuardedProtocol(HttpToolsProtocol):
         """Parse what has arrived, with an eye on the size and age of an unfinished head."""
         if self.transport.is_closing():
             return
-        if self._in_head and self._clock is None:
+        if self._in_head and self._clock is None and self._answering is None:
             self._set_clock(self.limits.head_seconds)
-        unfinished, heads = self._in_head, self._heads
+        steps = self._steps
         super().data_received(data)
-        if unfinished and heads == self._heads and not self.transport.is_closing():
-            self._head_bytes += len(data)
-            if self._head_bytes > self.limits.max_head_bytes:
+        if steps == self._steps and not self.transport.is_closing():
+            self._overhead_bytes += len(data)
+            if self._overhead_bytes > self.limits.max_head_bytes:
                 self._refuse(431, "Request head too large")
+
+    def _note_step(self) -> None:
+        self._steps += 1
+        self._overhead_bytes = 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header field; a trailer field is dropped.
+
+        Source: RFC 9112, section 7.1.2: a trailer field must not be merged into the header fields.
+        """
+        if self._in_head:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """Check the head as a whole, then start its request."""
         self._stop_clock()
-        self._in_head = False
-        self._heads += 1
-        self._head_bytes = 0
+        self._note_step()
         if self._lingers:
             raise _MalformedHead
         self._check_head()
+        self._in_head = False
         self._date_answers()
         super().on_headers_complete()
+        if self.parser.should_upgrade():
+            self.cycle.keep_alive = False  # the parser takes nothing that follows for HTTP
+
+    def on_body(self, body: bytes) -> None:
+        """Take a piece of a body."""
+        self._note_step()
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """Expect the head of a further request."""
+        self._note_step()
         super().on_message_complete()
         self._in_head = True
         if self.cycle.response_complete:
@@ -166,22 +201,44 @@ class GuardedProtocol(HttpToolsProtocol):
         self._lingers = True
 
     def on_response_complete(self) -> None:
-        """Read what is left of a body that was refused, for a short while."""
+        """Read what is left of a body that was refused, for a short while; or go on with the next head."""
+        self._answering = None
         super().on_response_complete()
-        if not self._in_head and not self.transport.is_closing():
+        if self.transport.is_closing():
+            return
+        if not self._in_head:
             self._unset_keepalive_if_required()
             self._set_clock(self.limits.drain_seconds)
             if self._lingers and self.transport.can_write_eof():
                 self.transport.write_eof()
+        elif self._overhead_bytes and self._answering is None:
+            self._set_clock(self.limits.head_seconds)
 
     def _check_head(self) -> None:
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         if size > self.limits.max_head_bytes or len(self.headers) > self.limits.max_fields:
             self._refusal = (431, "Request head too large")
             raise _MalformedHead
-        hosts = [value for name, value in self.headers if name == b"host"]
+        hosts = self._values(b"host")
         if len(hosts) != 1 or _HOST.fullmatch(hosts[0]) is None or not self.url.startswith(b"/"):
             raise _MalformedHead
+        self._check_framing()
+
+    def _check_framing(self) -> None:
+        """Refuse bodies whose end another reader of the same bytes might see elsewhere."""
+        codings = self._values(b"transfer-encoding")
+        # Source: RFC 9112, section 6.1: HTTP/1.0 has none; a coding that is not known is not to be passed over.
+        if codings and (
+            self.parser.get_http_version() == "1.0" or [coding.lower() for coding in codings] != [b"chunked"]
+        ):
+            raise _MalformedHead
+        has_body = codings or any(length.strip(b"0 ") for length in self._values(b"content-length"))
+        if has_body and self.parser.should_upgrade():  # the parser would take the body for a further request
+            self._refusal = (400, "A request for an upgrade must have no body")
+            raise _MalformedHead
+
+    def _values(self, name: bytes) -> list[bytes]:
+        return [value for known, value in self.headers if known == name]
 
     def _date_answers(self) -> None:
         now = email.utils.formatdate(time.time(), usegmt=True).encode()
@@ -192,13 +249,15 @@ class GuardedProtocol(HttpToolsProtocol):
         self._refuse(*self._refusal)
 
     def _refuse(self, status: int, message: str) -> None:
-        """Answer and close; where another answer is under way on this connection, just close."""
+        """Answer and close; where another answer is under way on this connection, or was given, just close."""
         self._stop_clock()
         if self.transport.is_closing():
             return
-        cycle: RequestResponseCycle | None = self.cycle
-        if cycle is not None and not cycle.response_complete:
+        if self._answering is not None:
             self.transport.abort()
+            return
+        if not self._in_head:  # the rest of a refused body
+            self.transport.close()
             return
         body = msgspec.json.encode({"error": {"message": message}}) + b"\n"
         head = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body)
@@ -209,6 +268,7 @@ class GuardedProtocol(HttpToolsProtocol):
         """An upgrade nobody offered is ignored; the request was served as it is."""
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answering = cycle
         guarded: Any = _Guard(self, cycle, app)
         super()._start_asgi_task(cycle, guarded)
 
@@ -227,7 +287,7 @@ class _Guard:
         self._send = send
         try:
             await self._app(scope, receive, self._pass_on)
-        except (asyncio.CancelledError, Exception):  # noqa: BLE001 - a task's edge, where uvicorn would log a text
+        except BaseException:  # noqa: BLE001 - a task's edge, where uvicorn would log a text, and go on
             # cut, not ended: the client must see that the answer is not whole
             self._cycle.disconnected = True
             self._cycle.transport.abort()
@@ -237,4 +297,18 @@ class _Guard:
         last = message["type"] == "http.response.body" and not message.get("more_body", False)
         if last and cycle.more_body and not cycle.keep_alive:
             self._protocol.linger(cycle)
+        if cycle.scope["http_version"] == "1.0":
+            self._end_by_closing(message, last=last)
         await self._send(message)
+
+    def _end_by_closing(self, message: Message, *, last: bool) -> None:
+        """Frame a body of unknown length by the end of the connection, as uvicorn does not.
+
+        Source: RFC 9112, section 6.1: HTTP/1.0 knows no chunks.
+        """
+        cycle = self._cycle
+        if message["type"] == "http.response.start":
+            if all(name != b"content-length" for name, _ in message.get("headers", ())):
+                cycle.chunked_encoding, cycle.expected_content_length = False, sys.maxsize
+        elif last and cycle.expected_content_length > sys.maxsize // 2:
+            cycle.expected_content_length = len(message.get("body", b""))
