@@ -86,7 +86,7 @@ class Answer:
         """The header fields as a mapping."""
         return Headers(self.fields)
 
-    def feed(self, data: bytes) -> None:
+    def feed(self, data: bytes | memoryview) -> None:
         """Take the next bytes of the connection.
 
         Raises:
@@ -101,7 +101,7 @@ class Answer:
         if not self.status:
             self._head_bytes += len(data)
             # The parser would take an RTSP or ICE answer too. Blank lines before an answer are no harm (RFC 9112 §2.2).
-            if not self._named and (start := data.lstrip(b"\r\n")):
+            if not self._named and (start := bytes(data).lstrip(b"\r\n")):
                 self._named = True
                 if not start.startswith(b"H"):
                     self._parser = None

@@ -57,7 +57,7 @@ async def open_connection(loop: asyncio.AbstractEventLoop, route: Route, user_ag
 
 
 async def _create(
-    protocol: asyncio.Protocol,
+    protocol: asyncio.BaseProtocol,
     host: str,
     port: int,
     context: ssl.SSLContext | None,

@@ -6,6 +6,8 @@ import asyncio
 import os
 import select
 import socket
+import sys
+import weakref
 from typing import cast
 
 from backstream.errors import DisconnectedError, IncompleteStream, ProviderError
@@ -17,8 +19,31 @@ __all__ = ["HIGH_WATER_BYTES", "Connection"]
 HIGH_WATER_BYTES = 256 * 1024
 """Unread bytes of an answer above which the socket is not read any more."""
 
+READ_BYTES = 256 * 1024
+"""How much is read at once."""
 
-class Connection(asyncio.Protocol):
+# There the loop lends the buffer out until the system has filled it.
+_LENDS_BUFFERS = sys.platform == "win32"
+
+
+_buffers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, memoryview] = weakref.WeakKeyDictionary()
+
+
+def _read_buffer(loop: asyncio.AbstractEventLoop) -> memoryview:
+    """Return the one buffer that the connections of a loop read into, by turns.
+
+    A loop asks for the buffer, fills it and hands it over in one go, so that connections cannot meet in it. Reading
+    into fresh memory each time costs more than all the parsing of a small piece.
+    """
+    if _LENDS_BUFFERS:
+        return memoryview(bytearray(READ_BYTES))
+    buffer = _buffers.get(loop)
+    if buffer is None:
+        buffer = _buffers[loop] = memoryview(bytearray(READ_BYTES))
+    return buffer
+
+
+class Connection(asyncio.BufferedProtocol):
     """A connection that carries one exchange after another.
 
     All but :meth:`abort_soon` must be called in the connection's loop. At most one task waits at a time.
@@ -33,6 +58,7 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "__weakref__",
+        "_buffer",
         "_buffered",
         "_closed",
         "_ended",
@@ -55,6 +81,7 @@ class Connection(asyncio.Protocol):
         self.loop = loop
         self._time = loop.time
         self._transport: asyncio.Transport | None = None
+        self._buffer = _read_buffer(loop)
         self._closed: asyncio.Future[None] = loop.create_future()
         self._waiter: asyncio.Future[None] | None = None
         self._write_waiter: asyncio.Future[None] | None = None
@@ -211,8 +238,13 @@ class Connection(asyncio.Protocol):
         """Take the transport."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's are of no asyncio class
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Return the memory to read into."""
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Feed the parser; wake the reader once, with all that has arrived."""
+        data = self._buffer[:nbytes]
         answer = self.answer
         if answer is None or self._ended:
             self._surplus(answer)
@@ -234,7 +266,7 @@ class Connection(asyncio.Protocol):
             self._wake()
         if self._write_waiter is not None:
             self._wake_writer()
-        self._buffered += len(data)
+        self._buffered += nbytes
         if self._buffered > HIGH_WATER_BYTES and not self._reading_paused and self._transport is not None:
             self._reading_paused = True
             self._transport.pause_reading()
