@@ -247,6 +247,7 @@ async def test_the_json_suite_is_read_or_refused(read: Reader, path: Path) -> No
         ([["data:;base64,AAAA", "a.png"]], 422),
         ([["data:image/png", "a.png"]], 422),
         ([["data:text/plain," + "%41" * 500_000, "a.txt"]], 422),
+        ([["data:text/plain," + "%41" * 100_000, "a.txt"]] * 4, 422),  # together as much
         ([[uri(BIG, "no type"), "a.png"]], 422),
         ([[uri(BIG)[:-1], "a.png"]], 422),
         ([[uri(BIG) + "AAAA", "a.png"]], 422),

@@ -116,7 +116,7 @@ class ProviderModelMixin:
     Attributes:
         default_model: The model used where none is named.
         models: The models' names.
-        model_aliases: Other names for models; an alias with a list of targets means the first.
+        model_aliases: Other names for models; an alias with a list of targets means the first. ``None`` means none.
         image_models: Those that make images.
         vision_models: Those that see images.
         video_models: Those that make video.
@@ -134,7 +134,7 @@ class ProviderModelMixin:
     @classmethod
     def get_models(cls) -> list[str]:
         """Return the models' names; the default one where no others are listed."""
-        return list(cls.models) or ([cls.default_model] if cls.default_model else [])
+        return list(cls.models or ()) or ([cls.default_model] if cls.default_model else [])
 
     @classmethod
     def get_model(cls, model: str | None) -> str:
@@ -148,7 +148,7 @@ class ProviderModelMixin:
         """
         if not model:
             return cls.default_model or ""
-        target = cls.model_aliases.get(model, model)
+        target = (cls.model_aliases or {}).get(model, model)
         return target if isinstance(target, str) else target[0]
 
 

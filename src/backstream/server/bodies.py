@@ -37,7 +37,7 @@ Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
 MediaEntry: TypeAlias = "tuple[MediaItem | str, str | None]"
 
 _NO_JSON: Final = "Invalid JSON data"
-_LARGEST_TEXT_URI: Final = MEBIBYTE
+_TEXT_URI_BYTES: Final = MEBIBYTE
 _LARGEST_URLENCODED: Final = MEBIBYTE
 _LONGEST_FILENAME: Final = 255
 _NOT_IN_URL = re.compile(r"[\x00-\x20\x7f-\x9f\\]")
@@ -153,6 +153,7 @@ class _JSONBody:
         self._decoder = JSONMediaDecoder(secrets.token_hex(16), max_json_bytes=shelf.limits.max_body_bytes)
         self._taken: dict[str, tuple[Spool, str]] = {}
         self._spool: Spool | None = None
+        self._text_uri_bytes_left = _TEXT_URI_BYTES
 
     def feed(self, data: bytes) -> None:
         try:
@@ -211,6 +212,10 @@ class _JSONBody:
                 _decide_type(spool, _read_uri(f"data:{header};base64,", index)[0], filename), filename
             ), filename
         if is_data_uri(data):
+            if not data[: data.find(",")].lower().endswith(";base64"):  # without base64: slow to undo
+                self._text_uri_bytes_left -= len(data)
+                if self._text_uri_bytes_left < 0:
+                    raise RequestRefused(422, f"media[{index}] is a large data URI without base64")
             media_type, content = _read_uri(data, index)
             spool = self._shelf.begin()
             self._shelf.write(spool, content)
@@ -345,9 +350,6 @@ def _decide_type(spool: Spool, declared: str | None, filename: str | None) -> st
 
 
 def _read_uri(uri: str, index: int) -> tuple[str, bytes]:
-    comma = uri.find(",")
-    if len(uri) > _LARGEST_TEXT_URI and not uri[:comma].lower().endswith(";base64"):
-        raise RequestRefused(422, f"media[{index}] is a large data URI without base64")
     try:
         return decode_data_uri(uri, strict=True)
     except InvalidMediaError as error:

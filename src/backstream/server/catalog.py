@@ -7,9 +7,10 @@ import functools
 import inspect
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeAlias
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
@@ -24,6 +25,7 @@ Providers: TypeAlias = "Iterable[Provider | type[Any]] | Mapping[str, Provider |
 
 _LOGGER: Final = logging.getLogger("backstream.server")
 _FRESH_SECONDS: Final = 60.0
+_RETRY_SECONDS: Final = 10.0
 _LISTING_SECONDS: Final = 10.0
 
 
@@ -36,7 +38,7 @@ class Entry:
 
     Attributes:
         label: Its name for people.
-        url: Where it is, without user information; ``None`` where that is not said.
+        url: Where it is, without user information and query; ``None`` where that is not said.
     """
 
     def __init__(self, name: str, provider: Any) -> None:
@@ -44,42 +46,67 @@ class Entry:
         self.provider = provider
         self.label: str = getattr(provider, "label", None) or name
         self.url = _public_url(getattr(provider, "url", None))
+        self._listing = getattr(provider, "get_models", None)
+        plain = ProviderModelMixin.get_models.__func__  # type: ignore[attr-defined]
+        self._lists_plainly = getattr(self._listing, "__func__", None) is plain
         self._models: Sequence[str] = ()
-        self._listed: float | None = None
+        self._fresh_until = -1.0
+        self._pending: asyncio.Future[None] | None = None
+        # of its own: a listing that hangs must not take a thread that uploads and keys wait for
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="backstream-models")  # starts when first used
 
     def feature(self, name: str, default: Any = None) -> Any:
         """Return a describing attribute of the provider, or the default where it is absent or ``None``."""
         value = getattr(self.provider, name, None)
         return default if value is None else value
 
-    async def models(self) -> Sequence[str]:
-        """Return the names of its models; none where it cannot say. Asked again after a minute.
-
-        A provider with a listing of its own may do anything to get it, so that it runs in a thread.
-        """
-        now = time.monotonic()
-        if self._listed is not None and now - self._listed < _FRESH_SECONDS:
-            return self._models
-        listing = getattr(self.provider, "get_models", None)
-        if listing is None:
-            return ()
-        try:
-            if getattr(listing, "__func__", None) is ProviderModelMixin.get_models.__func__:  # type: ignore[attr-defined]
-                names = listing()
-            else:
-                async with asyncio.timeout(_LISTING_SECONDS):
-                    names = await asyncio.to_thread(listing)
-                    if inspect.isawaitable(names):
-                        names = await names
-            self._models = [str(name) for name in names]
-        except Exception as error:  # noqa: BLE001 - a provider's code; its list stays what it was
-            _LOGGER.warning("provider %s lists no models: %s", self.name, type(error).__name__)
-        else:
-            self._listed = now
+    @property
+    def known_models(self) -> Sequence[str]:
+        """The names of its models, as far as they are known without asking anybody."""
+        if self._lists_plainly:
+            try:
+                self._models = [str(name) for name in self.provider.get_models()]
+            except Exception as error:  # noqa: BLE001 - a provider's attributes
+                self._warn(error)
         return self._models
 
+    async def models(self) -> Sequence[str]:
+        """Return the names of its models; none where it cannot say.
+
+        It is asked again after a minute, or ten seconds where it failed; by one caller, while the others wait.
+        """
+        if self._lists_plainly or self._listing is None or time.monotonic() < self._fresh_until:
+            return self.known_models
+        if self._pending is not None and self._pending.get_loop() is asyncio.get_running_loop():
+            await asyncio.wait([self._pending])
+            return self._models
+        self._pending = pending = asyncio.get_running_loop().create_future()
+        try:
+            self._models = [str(name) for name in await self._list(self._listing)]
+            self._fresh_until = time.monotonic() + _FRESH_SECONDS
+        except Exception as error:  # noqa: BLE001 - a provider's code; its list stays what it was
+            self._fresh_until = time.monotonic() + _RETRY_SECONDS
+            self._warn(error)
+        finally:
+            self._pending = None
+            pending.set_result(None)
+        return self._models
+
+    async def _list(self, listing: Callable[[], Any]) -> Iterable[Any]:
+        """Ask for the models; a listing of the provider's own may do anything to get them, and so has a thread."""
+        async with asyncio.timeout(_LISTING_SECONDS):
+            found: Any = await asyncio.get_running_loop().run_in_executor(self._thread, listing)
+            return await found if inspect.isawaitable(found) else found  # type: ignore[no-any-return]
+
+    def _warn(self, error: Exception) -> None:
+        _LOGGER.warning("provider %s lists no models: %s", self.name, type(error).__name__)
+
     def resolve(self, model: str) -> str:
-        """Return the model to ask the provider for: its own word for an alias, its default for ``""``."""
+        """Return the model to ask the provider for: its own word for an alias, its default for ``""``.
+
+        Raises:
+            Exception: Whatever the provider's code does.
+        """
         get_model = getattr(self.provider, "get_model", None)
         found = get_model(model) if get_model is not None else model
         return found if isinstance(found, str) else model
@@ -94,7 +121,11 @@ class Entry:
         describe = getattr(self.provider, "get_parameters", None)
         if describe is None:
             return {}
-        examples: Mapping[str, Any] = describe(as_json=True)
+        try:
+            examples: Mapping[str, Any] = dict(describe(as_json=True))
+        except Exception as error:  # noqa: BLE001 - a provider's code; nothing needs what it says here
+            _LOGGER.warning("provider %s tells no parameters: %s", self.name, type(error).__name__)
+            return {}
         return {name: value for name, value in examples.items() if name != "api_key" and _is_json(value)}
 
 
@@ -110,9 +141,10 @@ def _public_url(url: object) -> str | None:
     if not isinstance(url, str):
         return None
     try:
-        return None if "@" in urlsplit(url).netloc else url
+        parts = urlsplit(url)
     except ValueError:
         return None
+    return None if "@" in parts.netloc else urlunsplit((parts.scheme, parts.netloc, parts.path, "", ""))
 
 
 class Catalog:

@@ -78,6 +78,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._steps = 0  # heads, pieces of bodies and ends of messages
         self._overhead_bytes = 0  # since the last of these
         self._refusal = (400, "Malformed request")
+        self.parser: Any  # uvicorn's annotation is lost where it forgets its parser
         self._clock: asyncio.TimerHandle | None = None
         self._stall: asyncio.TimerHandle | None = None
 

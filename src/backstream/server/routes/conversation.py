@@ -79,17 +79,19 @@ async def _answer(exchange: Exchange, body: ReceivedBody) -> None:
     members, record, settings = body.members, exchange.record, exchange.gateway.settings
     asked = members.get("model")
     entry = await exchange.gateway.catalog.choose(members.get("provider"), asked if isinstance(asked, str) else "")
-    model = entry.resolve(asked) if isinstance(asked, str) else entry.resolve("")
+    model, unresolved = _resolve(entry, asked if isinstance(asked, str) else "")
     record.provider = entry.name
-    record.note_model(model, await entry.models())
+    record.note_model(model, entry.known_models)
     framing = choose_framing(exchange.request, members, settings.framing, forced=exchange.forced_framing)
 
     def start() -> object:
         if not isinstance(asked, str | None):
             raise InvalidRequestError(f"model is a {type(asked).__name__}", "use text")
+        if unresolved is not None:
+            raise unresolved
         messages: Any = members.get("messages")
         check_messages(messages)
-        key = _provider_key(members, exchange.request, has_client_key=exchange.key_name is not None)
+        key = _provider_key(members, _spare_token(exchange))
         return entry.provider.create_async_generator(
             model, messages, media=body.media, api_key=key, **_parameters(members)
         )
@@ -104,6 +106,14 @@ async def _answer(exchange: Exchange, body: ReceivedBody) -> None:
         send=exchange.send,
         record=record,
     )
+
+
+def _resolve(entry: Entry, model: str) -> tuple[str, Exception | None]:
+    """Return the provider's word for a model; with what it raised instead, to be told where the answer would be."""
+    try:
+        return entry.resolve(model), None
+    except Exception as error:  # noqa: BLE001 - a provider's code
+        return model, error
 
 
 def _intro(entry: Entry, model: str) -> list[RawResponse]:
@@ -137,14 +147,18 @@ def _parameters(members: Mapping[str, Any]) -> dict[str, Any]:
     return parameters
 
 
-def _provider_key(members: Mapping[str, Any], request: Request, *, has_client_key: bool) -> object:
-    """Return the key for the back-end: the body's, or where the body is silent that of ``Authorization: Bearer``.
+def _provider_key(members: Mapping[str, Any], token: str | None) -> object:
+    """Return the key for the back-end: the body's, or where the body is silent the one of the header."""
+    return members.get("api_key", token)
 
-    On a server with client keys the header's first word is the client key, and a second one is the back-end's.
+
+def _spare_token(exchange: Exchange) -> str | None:
+    """Return what ``Authorization: Bearer`` holds for the back-end.
+
+    On a server with client keys the first word is the client key; inside another application that checks who asks, it
+    is that application's, and no back-end may see it. A second word is the back-end's.
     """
-    if "api_key" in members:
-        return members["api_key"]
-    token = bearer_token(request) or b""
-    if has_client_key:
+    token = bearer_token(exchange.request) or b""
+    if exchange.key_name is not None or exchange.gateway.settings.behind_own_auth:
         token = token.partition(b" ")[2].strip()
     return token.decode("latin-1") or None
