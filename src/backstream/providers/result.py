@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -43,7 +45,8 @@ class AsyncResult(AsyncIterator[RawResponse]):
 
     ``break`` closes the connection at once where nothing else holds the iterator. Where a name holds it, write
     ``async with``, or call :meth:`aclose`; otherwise it is closed when it is collected. Cancelling the task that
-    iterates closes it too.
+    iterates closes it too. Leaving it while another task waits for its next chunk ends that task's loop, without an
+    error; ``end`` tells.
 
     Attributes:
         end: How the stream ended; ``None`` while it runs.
@@ -52,13 +55,26 @@ class AsyncResult(AsyncIterator[RawResponse]):
         CallerError: Media could not be read, or a setting cannot work.
         ProviderError: The back-end, or the way to it, failed; ``received`` on it holds the chunks before it.
         IncompleteStream: The answer was cut off, after every chunk that had arrived was delivered.
-        MisuseError: Two tasks iterate over it at once.
+        MisuseError: Two tasks iterate over it at once, or it was begun in another event loop.
     """
 
-    __slots__ = ("__weakref__", "_kept", "_kept_count", "_open", "_reading", "_ready", "_source", "end")
+    __slots__ = (
+        "__weakref__",
+        "_kept",
+        "_kept_count",
+        "_loop",
+        "_open",
+        "_opening",
+        "_reading",
+        "_ready",
+        "_source",
+        "end",
+    )
 
     def __init__(self, open_source: Callable[[], Awaitable[BlockSource]]) -> None:
         self._open = open_source
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._opening: asyncio.Task[BlockSource] | None = None
         self._source: BlockSource | None = None
         self._ready: Iterator[RawResponse] = iter(())
         self._reading = False
@@ -97,6 +113,8 @@ class AsyncResult(AsyncIterator[RawResponse]):
         self._reading = True
         try:
             while self.end is None:
+                if self._loop is not None and not self._is_at_home():
+                    raise MisuseError("this answer was begun in another event loop")
                 block = await self._read()
                 if block:
                     return block
@@ -110,24 +128,48 @@ class AsyncResult(AsyncIterator[RawResponse]):
 
     async def _read(self) -> list[RawResponse]:
         try:
-            if self._source is None:
-                self._source = await self._open()
-            block = await self._source.read_block()
+            source = self._source or await self._start()
+            block = await source.read_block() if self.end is None else []
         except IncompleteStream as error:
-            self.end = End("incomplete", ("disconnected",), error)
+            self.end = self.end or End("incomplete", ("disconnected",), error)
             return []
         except BackstreamError as error:
-            self.end = End("failed", (type(error).__name__,), error)
+            self.end = self.end or End("failed", (type(error).__name__,), error)
             return []
-        except BaseException:  # above all a cancelled task: the socket must not outlive it
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if self.end is not None and task is not None and not task.cancelling():
+                return []  # another task left the answer while it was being opened; this one goes on
             self.abort()
             raise
+        except BaseException:  # the socket must not outlive whatever this is
+            self.abort()
+            raise
+        if self.end is not None:  # left by another task meanwhile
+            source.abort()
+            return []
         if block and type(block[-1]) is End:
             self.end = block.pop()  # type: ignore[assignment]
         if self._kept_count < _KEPT_CHUNKS:
             self._kept.append(block)  # type: ignore[arg-type]
             self._kept_count += len(block)
         return block  # type: ignore[return-value]
+
+    async def _start(self) -> BlockSource:
+        """Open the source in a task of its own, which leaving the answer can stop without stopping the reader."""
+        self._loop = asyncio.get_running_loop()
+        self._opening = self._loop.create_task(self._open_source())
+        try:
+            return await self._opening
+        finally:
+            self._opening = None
+
+    async def _open_source(self) -> BlockSource:
+        self._source = source = await self._open()
+        return source
+
+    def _is_at_home(self) -> bool:
+        return self._loop is asyncio.get_running_loop()
 
     def _describe(self, error: BackstreamError) -> BackstreamError:
         """Put on an error what had arrived before it."""
@@ -138,15 +180,23 @@ class AsyncResult(AsyncIterator[RawResponse]):
         return error
 
     def abort(self) -> None:
-        """Close the connection now, without waiting; for callers that cannot await."""
+        """Close the connection now, without waiting; for callers that cannot await, in any thread."""
         self._ready = iter(())
         self.end = self.end or End("cancelled")
         if self._source is not None:
             self._source.abort()
+        elif (opening := self._opening) is not None:
+            with contextlib.suppress(RuntimeError):  # the loop was closed
+                opening.get_loop().call_soon_threadsafe(opening.cancel)
 
     async def _close(self) -> None:
-        if self._source is not None:
+        if not self._is_at_home():
+            self.abort()
+        elif self._source is not None:
             await self._source.aclose()
+        elif (opening := self._opening) is not None:
+            opening.cancel()
+            await asyncio.wait((opening,))
 
     async def aclose(self) -> None:
         """Leave the answer and close its connection. Harmless when repeated, or after the end."""
