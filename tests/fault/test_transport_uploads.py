@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import socket
 import threading
 import time
@@ -112,7 +113,7 @@ async def test_json_goes_out_as_utf8() -> None:
     first, second = upstream.requests
     assert first.body == '{"text":"é€😀","n":null}'.encode()
     assert first.headers["content-type"] == "application/json"
-    assert second.body.decode() == '{"text": "lone \ufffd"}'
+    assert json.loads(second.body) == {"text": "lone \ufffd"}
 
 
 @pytest.mark.parametrize("value", [object(), {1: object()}, {"a": {("t",): 1}}], ids=["object", "within", "key"])
