@@ -9,6 +9,7 @@ import pytest
 
 from backstream._version import __version__
 from backstream.errors import ConfigurationError
+from backstream.providers.echo import Echo
 from backstream.server import create_app
 from backstream.server.catalog import Catalog
 from support_server import CONVERSATION, Running, provider_of, running, saying
@@ -241,3 +242,8 @@ async def test_unknown_paths(path: str) -> None:
         for method in ("GET", "POST", "OPTIONS"):
             answer = await server.ask(method, path)
             assert (answer.status, answer.json()) == (404, {"error": {"message": "Not found"}})
+
+
+def test_one_provider_without_a_list_is_a_clear_error() -> None:
+    with pytest.raises(ConfigurationError, match=r"providers is one Echo; put it into a list"):
+        create_app(Echo)  # type: ignore[arg-type]

@@ -162,6 +162,8 @@ class Catalog:
             from backstream.providers.echo import Echo
 
             providers = [Echo]
+        if not isinstance(providers, Iterable):
+            raise ConfigurationError(f"providers is one {_name_of(providers)}", "put it into a list: [provider]")
         pairs: Any = (
             providers.items() if isinstance(providers, Mapping) else ((_name_of(one), one) for one in providers)
         )
