@@ -459,7 +459,7 @@ async def test_json_is_decoded_or_refused() -> None:
             assert await response.json() == {"a": [1, "\ufffd"]}
     for body in (b"", b"<html>", b"\xff", b"[" * 100_000):
         async with ScriptedUpstream([ReadRequest(), Send(ok(body))]) as upstream:
-            with pytest.raises(DecodeError, match="not JSON|nested too deeply"):
+            with pytest.raises(DecodeError, match=r"not JSON|nested too deeply"):
                 async with session.get(upstream.url) as response:
                     await response.json()
 

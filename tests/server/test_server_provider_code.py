@@ -25,6 +25,10 @@ def _break(*args: Any, **kwargs: Any) -> Any:
     raise ValueError("canary-secret")
 
 
+def _take_nothing() -> dict[str, Any]:
+    return {}
+
+
 @pytest.mark.parametrize(
     ("get_model", "told"),
     [
@@ -41,7 +45,7 @@ async def test_a_provider_that_refuses_a_model_is_heard_in_the_stream(get_model:
     assert b"canary-secret" not in answer.body
 
 
-@pytest.mark.parametrize("get_parameters", [_break, lambda: {}, lambda *, as_json: None])
+@pytest.mark.parametrize("get_parameters", [_break, _take_nothing, lambda *, as_json: None])
 async def test_a_provider_that_cannot_tell_its_parameters_answers(get_parameters: Any) -> None:
     async with running([provider_of(_echo, get_parameters=staticmethod(get_parameters))]) as server:
         answer = await server.converse()
@@ -123,3 +127,18 @@ async def test_the_token_of_the_application_around_is_no_back_ends_key(authoriza
     async with running([provider_of(_echo)], behind_own_auth=True) as server:
         answer = await server.converse(headers={"Authorization": authorization})
     assert answer.events()[-1]["content"] == f"model=one key={key}"
+
+
+async def test_half_characters_of_a_provider_do_not_end_its_answer() -> None:
+    async def generate(*args: Any, **kwargs: Any) -> Any:
+        yield "one\ud83d"
+        yield {"type": "unknown", "half\ude00": ["\ud83d\ude00"]}
+        yield "two"
+
+    async with running([provider_of(generate)]) as server:
+        answer = await server.converse()
+    assert answer.events()[2:] == [
+        {"type": "content", "content": "one\ufffd"},
+        {"type": "unknown", "half\ufffd": ["\N{GRINNING FACE}"]},
+        {"type": "content", "content": "two"},
+    ]

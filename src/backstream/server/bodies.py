@@ -13,14 +13,13 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Final, Protocol, TypeAlias
 from urllib.parse import urlsplit
 
-import msgspec
-
-from backstream.errors import InvalidMediaError, InvalidRequestError
+from backstream.errors import DecodeError, InvalidMediaError, InvalidRequestError
 from backstream.media import HEAD_BYTES, MediaItem, base_name, decode_data_uri, is_data_uri, sniff
 from backstream.media.names import is_textual
 from backstream.server.refusals import ClientGone, RequestRefused
 from backstream.server.spool import BodyLimits, Shelf, Spool
-from backstream.wire.json_media import JSONMediaDecoder, MediaBegin, MediaData, replace_lone_surrogates
+from backstream.wire.json_media import JSONMediaDecoder, MediaBegin, MediaData
+from backstream.wire.json_text import decode_json
 from backstream.wire.multipart import (
     MultipartDecoder,
     PartBegin,
@@ -174,10 +173,9 @@ class _JSONBody:
     def members(self) -> dict[str, Any]:
         """Decode what remains of the JSON."""
         try:
-            text = self._decoder.finish()
-        except InvalidRequestError:
+            value = decode_json(self._decoder.finish())
+        except (InvalidRequestError, DecodeError):
             raise RequestRefused(400, _NO_JSON) from None
-        value = _decode_json(text)
         if not isinstance(value, dict):
             raise RequestRefused(400, _NO_JSON)
         return value
@@ -381,17 +379,3 @@ def _is_web_url(text: str) -> bool:
         return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
     except ValueError:
         return False
-
-
-# --- JSON -------------------------------------------------------------------------------------------------------------
-
-
-def _decode_json(text: bytearray) -> object:
-    try:
-        return msgspec.json.decode(text)
-    except ValueError:
-        repaired = replace_lone_surrogates(text)
-    try:
-        return msgspec.json.decode(repaired)
-    except ValueError:
-        raise RequestRefused(400, _NO_JSON) from None

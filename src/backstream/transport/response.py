@@ -18,10 +18,11 @@ from backstream.errors import (
 )
 from backstream.transport.answer import Answer, Framing
 from backstream.transport.connection import Connection
-from backstream.transport.content import charset_of, decode_json
+from backstream.transport.content import charset_of
 from backstream.transport.status import describe, redact, refusal_for
 from backstream.wire.encoding import ContentDecoder, make_decoder
 from backstream.wire.http import Headers, media_type
+from backstream.wire.json_text import decode_json
 from backstream.wire.lines import LineAssembler
 from backstream.wire.sse import SSEDecoder
 
@@ -234,7 +235,7 @@ class StreamResponse:
                     self._discard()
                     return
                 self.note_content()
-                yield decode_json(event.data, index)
+                yield decode_json(event.data, index=index)
                 index += 1
             if decoder.failure is not None:
                 raise decoder.failure

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json as stdlib_json
 import weakref
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from typing import Any, Final, Self, TypedDict, Unpack
-
-import msgspec
 
 from backstream._version import __version__
 from backstream.credentials import Secret
@@ -18,6 +15,7 @@ from backstream.transport.response import StreamResponse
 from backstream.transport.tls import SSLSetting
 from backstream.transport.url import Params, parse_url
 from backstream.wire.http import Body, Segment, check_field
+from backstream.wire.json_text import encode_json
 from backstream.wire.lines import MAX_BYTES
 
 __all__ = ["HeaderMapping", "PendingResponse", "RequestOptions", "StreamResponse", "StreamSession", "check_url"]
@@ -272,11 +270,6 @@ def _check_body(data: object) -> Body | None:
 
 def _encode_json(value: Any) -> bytes:
     try:
-        return msgspec.json.encode(value)
-    except UnicodeEncodeError:
-        pass
+        return encode_json(value)
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidRequestError(f"json holds a value that JSON has no form for ({type(error).__name__})") from None
-    # A lone surrogate (half of an emoji, an undecodable file name) has no UTF-8 form: it becomes U+FFFD.
-    text = stdlib_json.dumps(value, ensure_ascii=False)
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()

@@ -15,7 +15,7 @@ import msgspec
 from backstream.errors import InvalidRequestError
 from backstream.wire.multipart import Base64Decoder
 
-__all__ = ["JSONMediaDecoder", "MediaBegin", "MediaData", "MediaEnd", "MediaEvent", "replace_lone_surrogates"]
+__all__ = ["JSONMediaDecoder", "MediaBegin", "MediaData", "MediaEnd", "MediaEvent"]
 
 KIBIBYTE: Final = 1024
 MEBIBYTE: Final = 1024 * KIBIBYTE
@@ -272,32 +272,3 @@ def _read_string(raw: bytes) -> str | None:
         return msgspec.json.decode(b'"%b"' % raw, type=str)
     except ValueError:
         return None
-
-
-# --- half characters --------------------------------------------------------------------------------------------------
-
-_WELL_FORMED = re.compile(
-    rb"(?:[^\\]++|\\[^u]|\\u(?![dD][89a-fA-F])|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})*+"
-)
-_LONE_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
-_MOST_LONE_SURROGATES: Final = 100_000
-
-
-def replace_lone_surrogates(text: bytes | bytearray) -> bytes:
-    """Write U+FFFD for each half of a surrogate pair in a JSON text, as Python's ``json`` writes them.
-
-    Returns:
-        The repaired text; nothing for one that no repair makes JSON, or that holds 100,000 of them or more.
-    """
-    pieces: list[bytes] = []
-    position = 0
-    for _ in range(_MOST_LONE_SURROGATES):
-        end = _WELL_FORMED.match(text, position).end()  # type: ignore[union-attr] # matches the empty string
-        pieces.append(bytes(text[position:end]))
-        if end == len(text):
-            return b"".join(pieces)
-        if not _LONE_SURROGATE.match(text, end):
-            break
-        pieces.append(b"\\ufffd")
-        position = end + 6
-    return b""

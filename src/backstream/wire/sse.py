@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from backstream.errors import MisuseError
+from backstream.wire.json_text import replace_half_pairs
 from backstream.wire.lines import MAX_BYTES, LineAssembler, LineDecoder, split_alike
 
 __all__ = ["MAX_RETRY_MS", "SSEDecoder", "ServerSentEvent", "encode_sse"]
@@ -197,5 +198,4 @@ def _to_utf8(text: str) -> bytes:
     try:
         return text.encode()
     except UnicodeEncodeError:
-        # Half a surrogate pair has no UTF-8; a pair in two halves has.
-        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").encode()
+        return replace_half_pairs(text).encode()

@@ -12,7 +12,6 @@ from backstream.wire.json_media import (
     MediaBegin,
     MediaData,
     MediaEnd,
-    replace_lone_surrogates,
 )
 
 BYTES = bytes(range(256))
@@ -232,29 +231,3 @@ def test_media_leave_with_the_call_that_brought_them() -> None:
     assert decoder.feed(b'"]]}') == [MediaEnd()]
     assert bytes(decoder.finish()) == b'{"media":[["gap:0"]]}'
     assert "48 bytes" in repr(MediaData(bytes(48)))
-
-
-@pytest.mark.parametrize(
-    ("text", "repaired"),
-    [
-        (rb"", rb""),
-        (rb'"plain \n \u00e9"', rb'"plain \n \u00e9"'),
-        (rb'"\ud83d\uDE00"', rb'"\ud83d\uDE00"'),
-        (rb'"\uD83D"', rb'"\ufffd"'),
-        (rb'"\ude00\ud83d"', rb'"\ufffd\ufffd"'),
-        (rb'"\ud83d\ud83d\ude00\n"', rb'"\ufffd\ud83d\ude00\n"'),
-        (rb'"\\ud83d"', rb'"\\ud83d"'),
-        (rb'"\\\ud83d"', rb'"\\\ufffd"'),
-        (rb'"\ud83"', rb""),
-        (rb'"\ud83d\ud83', rb""),
-        (b'"x' + bytes([92]), rb""),
-    ],
-)
-def test_half_characters_are_replaced_and_nothing_else(text: bytes, repaired: bytes) -> None:
-    assert replace_lone_surrogates(text) == repaired
-    assert replace_lone_surrogates(bytearray(text)) == repaired
-
-
-def test_too_many_half_characters_are_not_repaired() -> None:
-    assert replace_lone_surrogates(rb"\ud83d" * 99_999) == rb"\ufffd" * 99_999
-    assert replace_lone_surrogates(rb"\ud83d" * 100_000) == b""

@@ -6,8 +6,8 @@ means is not known here.
 
 from __future__ import annotations
 
-import json
-
+from backstream.errors import DecodeError
+from backstream.wire.json_text import decode_json
 from backstream.wire.lines import MAX_BYTES, LineAssembler, LineDecoder, split_alike
 
 __all__ = ["TolerantDecoder"]
@@ -130,6 +130,6 @@ class TolerantDecoder(LineDecoder[bytes]):
 def _is_whole(frame: bytes) -> bool:
     """Tell whether a frame is one JSON object; only an object cannot be mistaken for whole when it was cut."""
     try:
-        return isinstance(json.loads(frame.decode("utf-8", "replace")), dict)
-    except (ValueError, RecursionError):
+        return isinstance(decode_json(frame.decode("utf-8", "replace")), dict)
+    except DecodeError:
         return False

@@ -5,9 +5,8 @@ The hot path of the client: a block of bytes is split at once, and each frame is
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
-from typing import Any, Literal, NoReturn, Union
+from typing import Any, Literal, Union
 
 import msgspec
 
@@ -17,6 +16,7 @@ from backstream.dialects.backend_api.framing import TolerantDecoder
 from backstream.errors import BackstreamError, DecodeError, IncompleteStream
 from backstream.options import MEBIBYTE
 from backstream.reply import Block, End
+from backstream.wire.json_text import decode_json, encode_json
 
 __all__ = ["BackendApiParser", "Framing", "decode_event", "encode_event", "render_block"]
 
@@ -27,7 +27,6 @@ Framing = Literal["sse", "jsonl"]
 _NOTICED = (Finish, ErrorEvent, AuthEvent)
 _Fast: Any = Union[tuple(cls for cls in KNOWN_TYPES.values() if cls not in _NOTICED)]  # noqa: UP007
 _decode: Callable[[bytes], RawResponse] = msgspec.json.Decoder(_Fast).decode
-_encode = msgspec.json.Encoder().encode
 
 
 class BackendApiParser:
@@ -123,32 +122,18 @@ def decode_event(frame: bytes) -> RawResponse:
 
 
 def _decode_leniently(frame: bytes) -> Any:
-    """Decode JSON that peers really send: bad UTF-8 and lone surrogates become U+FFFD."""
+    """Decode JSON that peers really send: bad UTF-8 becomes U+FFFD too."""
     try:
-        return msgspec.json.decode(frame)
-    except (msgspec.MsgspecError, ValueError):
-        pass
-    except RecursionError:
-        raise DecodeError("the event is nested too deeply") from None
-    try:
-        value = json.loads(frame.decode("utf-8", "replace"), parse_constant=_refuse_constant)
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-    except RecursionError:
-        raise DecodeError("the event is nested too deeply") from None
-    except ValueError:
-        raise DecodeError("the event is not JSON") from None
-    return json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
+        return decode_json(frame.decode("utf-8", "replace"))
+    except DecodeError as error:
+        raise DecodeError(f"the event is {error.problem}") from None
 
 
 def encode_event(chunk: RawResponse) -> bytes:
-    """Encode one chunk as JSON, UTF-8, on one line."""
+    """Encode one chunk as JSON, UTF-8, on one line; half characters become U+FFFD."""
     if isinstance(chunk, OpenResponse) or getattr(chunk, "extra", None):
-        return _encode(chunk.get_dict())
-    return _encode(chunk)
+        return encode_json(chunk.get_dict())
+    return encode_json(chunk)
 
 
 def render_block(chunks: Iterable[RawResponse], framing: Framing) -> bytes:
