@@ -64,6 +64,13 @@ def test_a_foreign_text_cannot_add_lines_or_length() -> None:
     assert len(str(error)) <= 300
 
 
+def test_neither_kind_nor_repr_of_a_refusal_adds_lines_or_length() -> None:
+    error = errors.RefusedError("no" * 1_000_000, status=500, kind="a\nb\x1b[31m" * 1000)
+    assert str(error).isprintable()
+    assert len(str(error)) < 500
+    assert len(repr(error)) < 500
+
+
 def test_the_body_of_a_refusal_is_never_in_its_text() -> None:
     error = errors.RefusedError("no", status=400, body=b"the whole prompt")
     assert "prompt" not in str(error) + repr(error)

@@ -83,7 +83,9 @@ class Secret:
         return self
 
 
-def _check(key: str) -> None:
+def _check(key: object) -> None:
+    if not isinstance(key, str):
+        raise ConfigurationError(f"the API key is a {type(key).__name__}", "give text, or a function that returns text")
     if not key.strip():
         raise ConfigurationError("the API key is empty", "pass a key, or leave api_key out")
     if any(ord(c) < 32 or ord(c) == 127 for c in key):

@@ -237,8 +237,8 @@ class ProviderError(BackstreamError):
     status_hint = 502
 
     def __init__(self, problem: str, *, phase: Phase = "body", request_sent: bool = True) -> None:
-        super().__init__(problem)
         self.problem = _one_line(problem)
+        super().__init__(self.problem)
         self.phase: Phase = phase
         self.request_sent = request_sent
         self.received: Sequence[Any] = ()
@@ -337,7 +337,7 @@ class RefusedError(ProviderError):
     Args:
         message: The back-end's own words; folded to one line and cut at 300 characters.
         status: HTTP status, where the error came with one.
-        kind: The back-end's code or class name for it.
+        kind: The back-end's code or class name for it; folded to one line and cut at 80 characters.
         retry_after_seconds: How long it asked us to wait, where it said so.
         body: The refusal's body, at most 64 KiB of it; never part of the text.
         phase: ``headers`` for a status, ``body`` for an event inside the stream.
@@ -355,7 +355,7 @@ class RefusedError(ProviderError):
     ) -> None:
         super().__init__(message, phase=phase)
         self.status = status
-        self.kind = kind
+        self.kind = _one_line(kind, 80) if kind else None
         self.retry_after_seconds = retry_after_seconds
         self.body = body
 

@@ -117,6 +117,11 @@ def test_a_secret_shows_itself_only_when_asked() -> None:
         pickle.dumps(secret)
 
 
+def test_a_rotating_secret_that_is_no_text_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="is a int"):
+        Secret(lambda: 5).reveal()  # type: ignore[arg-type,return-value]
+
+
 def test_a_rotating_secret_is_asked_each_time() -> None:
     keys = iter(["one", "two", ""])
     secret = Secret(lambda: next(keys))

@@ -285,6 +285,16 @@ def test_failures_are_told_apart_by_code(event: dict[str, Any], cls: str, text: 
     assert text in str(failure)
 
 
+@pytest.mark.parametrize("wait", [-1, 86401, 10**400, 1e300, True])
+@pytest.mark.parametrize("status", [-1, 0, 99, 600, 10**400])
+def test_numbers_that_cannot_be_are_left_out(wait: Any, status: Any) -> None:
+    failure = parse_failure(
+        RawResponse.from_dict({"type": "error", "error": "X", "status": status, "retry_after_seconds": wait})
+    )
+    assert isinstance(failure, errors.RefusedError)
+    assert (failure.status, failure.retry_after_seconds) == (None, None)
+
+
 def test_a_cut_answer_behind_a_relay_is_a_cut_answer_here() -> None:
     event = render_failure(errors.IncompleteStream("the connection closed"))
     assert isinstance(parse_failure(event), errors.IncompleteStream)

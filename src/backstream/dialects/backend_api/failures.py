@@ -42,6 +42,8 @@ _BY_CODE: Mapping[str, type[RefusedError]] = {
     },
 }
 
+_LONGEST_WAIT_SECONDS = 86400
+
 _CODES: tuple[tuple[type[BackstreamError], str], ...] = (
     (errors.AuthenticationError, "MissingAuthError"),
     (errors.MissingKeyError, "MissingAuthError"),
@@ -79,17 +81,25 @@ def parse_failure(event: RawResponse) -> ProviderError | None:
     cls = _BY_CODE.get(str(kind)) or _BY_CODE.get(str(name))
     if cls is None:
         cls = errors.AuthenticationError if event.type == "auth" else RefusedError
-    status = members.get("status")
-    wait = members.get("retry_after_seconds")
     error = cls(
         message,
-        status=status if isinstance(status, int) and not isinstance(status, bool) else None,
+        status=_whole(members.get("status"), 100, 599),
         kind=kind if isinstance(kind, str) else name,
-        retry_after_seconds=float(wait) if isinstance(wait, int | float) and not isinstance(wait, bool) else None,
+        retry_after_seconds=_seconds(members.get("retry_after_seconds")),
     )
     if isinstance(members.get("retryable"), bool):
         error.retryable = members["retryable"]
     return error
+
+
+def _whole(value: object, least: int, most: int) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and least <= value <= most else None
+
+
+def _seconds(value: object) -> float | None:
+    """A wait that is negative, or longer than a day, is taken for rubbish."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and 0 <= value <= _LONGEST_WAIT_SECONDS else None  # type: ignore[operator,arg-type]
 
 
 def render_failure(error: BaseException) -> RawResponse:
