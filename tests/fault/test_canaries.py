@@ -12,7 +12,16 @@ from typing import Any
 
 import pytest
 
-from backstream import BackendApi, BackstreamError, CallOptions, Deadlines, Secret, StreamSession, sync_iter
+from backstream import (
+    BackendApi,
+    BackstreamError,
+    CallOptions,
+    Deadlines,
+    RefusedError,
+    Secret,
+    StreamSession,
+    sync_iter,
+)
 from backstream.dialects.backend_api import render_request
 from backstream.providers.http_provider import BackendSpec
 from backstream.server.embedded import start_embedded
@@ -146,6 +155,35 @@ async def test_what_a_server_repeats_of_the_key_in_our_header_is_blotted_out(ref
         assert KEY not in str(caught.value) + repr(caught.value)
 
 
+@pytest.mark.parametrize("cut", [0, 270, 284, 290], ids=lambda size: f"{size} characters before it")
+@pytest.mark.parametrize(
+    "answer",
+    [
+        '{"error": {"message": "WORDS"}}',
+        '{"type": "error", "error": "X", "message": "WORDS"}\n',
+        'data: {"type": "auth", "auth": "MissingAuthError", "message": "WORDS", "kind": "WORDS"}',
+        '{"type": "error", "error": {"message": "no", "code": "WORDS"}}\n',
+    ],
+)
+async def test_what_a_server_repeats_of_the_key_in_our_body_is_blotted_out(answer: str, cut: int) -> None:
+    """Also where the back-end's words are cut in the middle of it."""
+    key = "hunter2 pass"
+    words = f"{'-' * cut} bad key {key} in {DATA}"
+    status = "401 Unauthorized" if answer.startswith('{"error"') else "200 OK"
+    reply = ok(answer.replace("WORDS", words).encode(), "Content-Type: application/json", status=status)
+    async with ScriptedUpstream([ReadRequest(), Send(reply)]) as upstream:
+
+        class Home(BackendApi):
+            url = upstream.url
+
+        with pytest.raises(RefusedError) as caught:
+            await anext(Home.create_async_generator("m", [{"role": "user", "content": "Hi"}], api_key={"P": key}))
+        shown = str(caught.value) + repr(caught.value)
+        assert "hunt" not in shown
+        assert "canary picture" not in shown
+        assert DATA[:8] not in shown
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -195,3 +233,16 @@ def test_no_canary_in_the_repr_of_anything_that_holds_one() -> None:
         CallOptions(proxy=f"http://user:{PASSWORD}@h:1", extra_headers={"x-api-key": KEY}, extra_body={"key": KEY}),
         StreamSession().post("http://h/", json={"key": KEY}, headers={"x-api-key": KEY}),
     )
+
+
+@pytest.mark.parametrize("api_key", [Secret(KEY, origin="https://h"), {"P": Secret(KEY, origin="https://h")}])
+async def test_a_key_bound_to_another_origin_is_not_sent(api_key: Any) -> None:
+    async with ScriptedUpstream([ReadRequest(), Send(ok())]) as upstream:
+
+        class Home(BackendApi):
+            url = upstream.url
+
+        with pytest.raises(ConfigurationError, match="bound to https://h") as caught:
+            await anext(Home.create_async_generator("m", [{"role": "user", "content": "Hi"}], api_key=api_key))
+        check_error(caught.value)
+        assert upstream.connections == 0

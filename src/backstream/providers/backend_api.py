@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from ssl import SSLContext
 from typing import Any, ClassVar
@@ -22,6 +22,7 @@ from backstream.providers.result import AsyncResult
 from backstream.transport.fetch import fetch_json
 from backstream.transport.media import load_media
 from backstream.transport.session import check_url
+from backstream.transport.url import parse_url
 
 __all__ = ["BackendApi"]
 
@@ -93,8 +94,13 @@ class BackendApi(AsyncGeneratorProvider, ProviderModelMixin):
             _log.info("%s: model %r, %s", cls.__name__, model, _masked(key))
             body = render_request(model, messages, load_media(media), key, members)
             spec = cls._spec(base or await embedded_url())
+            _check_origins(key, spec.url)
             parser = BackendApiParser(max_line_bytes=options.max_line_bytes, max_event_bytes=options.max_event_bytes)
-            return await open_source(spec, CONVERSATION_PATH, body, parser, options)
+
+            def secrets() -> Sequence[str]:
+                return [secret.reveal() for secret in _secrets(key)]
+
+            return await open_source(spec, CONVERSATION_PATH, body, parser, options, body_secrets=secrets)
 
         return AsyncResult(open_answer)
 
@@ -157,6 +163,24 @@ def _wrap_key(api_key: str | Secret | Mapping[str, str | Secret] | None) -> ApiK
     if isinstance(api_key, Mapping):
         return {name: key if isinstance(key, Secret) else Secret(key) for name, key in api_key.items()}
     raise UnsupportedFeatureError(f"api_key is a {type(api_key).__name__}", "pass text, or a dict of provider to text")
+
+
+def _secrets(key: ApiKey | None) -> Sequence[Secret]:
+    if key is None:
+        return ()
+    return (key,) if isinstance(key, Secret) else tuple(key.values())
+
+
+def _check_origins(key: ApiKey | None, url: str) -> None:
+    """Check that every key may be sent to a server.
+
+    Raises:
+        ConfigurationError: One is bound to another origin.
+    """
+    origin = parse_url(url).origin
+    for secret in _secrets(key):
+        if secret.origin is not None and secret.origin != origin:
+            raise ConfigurationError(f"a key bound to {secret.origin} was about to be sent to {origin}")
 
 
 def _masked(key: ApiKey | None) -> str:

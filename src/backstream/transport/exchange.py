@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from backstream.credentials import Secret
 from backstream.errors import ConfigurationError, DisconnectedError, RedirectError
@@ -21,7 +21,7 @@ from backstream.transport.tls import SSLSetting, load_context
 from backstream.transport.url import URL, join_url
 from backstream.wire.http import Body, render_head
 
-__all__ = ["MAX_REDIRECTS", "FieldValue", "Request", "exchange"]
+__all__ = ["MAX_REDIRECTS", "FieldValue", "Request", "exchange", "secret_texts"]
 
 MAX_REDIRECTS = 3
 
@@ -64,11 +64,16 @@ class Request:
 
     def secrets(self) -> Iterable[str]:
         """Yield the values that must not be repeated in an error."""
-        for name, value in self.fields:
-            if isinstance(value, Secret) or any(word in name.lower() for word in _SECRET_WORDS):
-                text = value.reveal() if isinstance(value, Secret) else value
-                yield text
-                yield text.rpartition(" ")[2]
+        return secret_texts(self.fields)
+
+
+def secret_texts(fields: Iterable[tuple[str, FieldValue]]) -> Iterator[str]:
+    """Yield the values of header fields that must not be repeated in an error, also without ``Bearer`` and the like."""
+    for name, value in fields:
+        if isinstance(value, Secret) or any(word in name.lower() for word in _SECRET_WORDS):
+            text = value.reveal() if isinstance(value, Secret) else value
+            yield text
+            yield text.rpartition(" ")[2]
 
 
 async def exchange(request: Request) -> StreamResponse:
