@@ -16,6 +16,7 @@ from backstream import (
     BackendApi,
     BackstreamError,
     CallOptions,
+    ConfigurationError,
     Deadlines,
     RefusedError,
     Secret,
