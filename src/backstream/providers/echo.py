@@ -11,7 +11,13 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any, ClassVar
 
 from backstream.chunks import Content, Finish, RawResponse, Reasoning, ToolCalls, Usage
-from backstream.errors import AuthenticationError, InvalidRequestError, RateLimitError, UnavailableError
+from backstream.errors import (
+    AuthenticationError,
+    InvalidRequestError,
+    RateLimitError,
+    UnavailableError,
+    UnknownModelError,
+)
 from backstream.media import encode_data_uri, pixel_size, sniff
 from backstream.media.item import MediaItem
 from backstream.messages import MediaListType, Messages
@@ -22,11 +28,13 @@ __all__ = ["Echo"]
 
 _HEAD_BYTES = 64 * 1024
 _QUOTED_CHARACTERS = 300
+_NAME_CHARACTERS = 60
 _LONGEST_PACE_SECONDS = 5.0
+_WORD = re.compile(r"\S+\s*|\s+")
 
 
 class Echo(AsyncGeneratorProvider, ProviderModelMixin):
-    """Answer with what was received: roles, sizes, and the type, pixels and SHA-256 of every media item.
+    """Answer with what was received: roles, sizes, parameters' names, and type, pixels and SHA-256 of media.
 
     It is not a language model and says so. Its counts of tokens are counts of words.
 
@@ -69,10 +77,13 @@ class Echo(AsyncGeneratorProvider, ProviderModelMixin):
         """See the class.
 
         Raises:
+            UnknownModelError: Not one of the models above.
             InvalidRequestError: ``pace_seconds`` is no number from 0 to 5.
             InvalidMediaError: An item could not be read.
         """
         model = cls.get_model(model)
+        if model not in cls.models:
+            raise UnknownModelError(model, cls.models)
         pace = _read_pace(kwargs.get("pace_seconds", 0))
         _fail_before_the_first_chunk(model)
         if model == "echo-reasoning":
@@ -89,7 +100,7 @@ class Echo(AsyncGeneratorProvider, ProviderModelMixin):
             uri = encode_data_uri(_picture(), "image/png")
             yield Content(content=f"![a gradient]({uri})\n\n", urls=[uri], alt="a gradient")
         said = 0
-        async for text in _report(messages, media):
+        async for text in _report(messages, media, kwargs):
             for word in _words(text):
                 await asyncio.sleep(pace)
                 yield Content(content=word)
@@ -98,7 +109,7 @@ class Echo(AsyncGeneratorProvider, ProviderModelMixin):
                     raise UnavailableError("Echo was asked to fail in the middle", status=503)
         if model == "echo-fail-end":
             raise UnavailableError("Echo was asked to fail at the end", status=503)
-        heard = sum(len(_words(_text_of(message))) for message in messages)
+        heard = await asyncio.to_thread(_count_words, messages)  # nor must counting a long prompt
         yield Finish(finish={"reason": "stop"})
         yield Usage(
             usage={"prompt_tokens": heard, "completion_tokens": said, "total_tokens": heard + said},
@@ -123,7 +134,12 @@ def _fail_before_the_first_chunk(model: str) -> None:
 
 
 def _words(text: str) -> list[str]:
-    return re.findall(r"\S+\s*|\s+", text)
+    return _WORD.findall(text)
+
+
+def _count_words(messages: Messages) -> int:
+    """Count without a list of them: a prompt of 64 MiB may have 30 million."""
+    return sum(1 for message in messages for _ in _WORD.finditer(_text_of(message)))
 
 
 def _text_of(message: Mapping[str, Any]) -> str:
@@ -135,7 +151,7 @@ def _text_of(message: Mapping[str, Any]) -> str:
     return " ".join(text for text in texts if isinstance(text, str))
 
 
-async def _report(messages: Messages, media: MediaListType) -> AsyncIterator[str]:
+async def _report(messages: Messages, media: MediaListType, parameters: Mapping[str, Any]) -> AsyncIterator[str]:
     yield "I am **Echo**, the backend built into backstream. I am not a language model: "
     yield "I tell you what arrived here.\n\n"
     yield f"{_counted(len(messages), 'message')} arrived:\n\n"
@@ -145,6 +161,9 @@ async def _report(messages: Messages, media: MediaListType) -> AsyncIterator[str
     if asked:
         shown = " ".join(asked[:_QUOTED_CHARACTERS].split())
         yield f"\nThe last one from the user says: “{shown}{'…' if len(asked) > _QUOTED_CHARACTERS else ''}”\n"
+    if parameters:
+        yield f"\n{_counted(len(parameters), 'further parameter')} arrived: "
+        yield ", ".join(f"`{name[:_NAME_CHARACTERS]}`" for name in sorted(parameters)) + "\n"
     items = load_media(media)
     if items:
         yield f"\n{_counted(len(items), 'media item')} arrived:\n\n"

@@ -27,6 +27,7 @@ from backstream import (
     IncompleteStream,
     InvalidMediaError,
     InvalidRequestError,
+    ModelNotFoundError,
     ProviderModelMixin,
     RateLimitError,
     Reasoning,
@@ -173,6 +174,13 @@ def test_without_async_also_inside_a_running_loop() -> None:
         return "".join(map(str, sync_iter(BackendApi.create_async_generator("echo", HI))))
 
     assert "“Grüße 😀”" in asyncio.run(within())
+
+
+async def test_a_misspelt_model_is_told_and_misspelt_parameters_are_shown() -> None:
+    with pytest.raises(ModelNotFoundError, match="did you mean echo"):
+        await text_of(BackendApi.create_async_generator("ecko", HI))
+    text = await text_of(BackendApi.create_async_generator("echo", HI, temprature=0.7, top_p=1))
+    assert "2 further parameters arrived: `temprature`, `top_p`" in text
 
 
 # --- where it points --------------------------------------------------------------------------------------------------
