@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -64,3 +66,9 @@ def test_every_module_names_what_it_offers(module: str) -> None:
     assert loaded.__doc__
     for name in loaded.__all__:
         assert hasattr(loaded, name), f"{module}.__all__ names {name}, which is not there"
+
+
+def test_a_warning_of_ours_is_not_printed_where_nobody_set_up_logging() -> None:
+    code = "import backstream, logging; logging.getLogger('backstream.server').warning('canary')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == ""

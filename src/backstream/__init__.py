@@ -6,6 +6,7 @@ The public names, and nothing else. Each is imported when first used, so that ``
 from __future__ import annotations
 
 import importlib
+import logging
 from typing import TYPE_CHECKING
 
 from backstream._version import __version__
@@ -200,6 +201,9 @@ _HOMES = {
     "transport.media": "to_data_uri",
     "transport.session": "StreamResponse StreamSession",
 }
+# a library leaves it to the program whether, and where, anything is logged
+logging.getLogger("backstream").addHandler(logging.NullHandler())
+
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 
 
