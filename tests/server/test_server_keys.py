@@ -8,6 +8,7 @@ import hmac
 import json
 import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,14 @@ def test_removing(keys_file: Path, key: str) -> None:
     assert list_keys(keys_file) == []
     with pytest.raises(ConfigurationError, match="no key of that name"):
         remove_key(keys_file, "laptop")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no lock of a folder")
+def test_keys_made_at_the_same_time_are_all_kept(keys_file: Path) -> None:
+    names = [f"n{number}" for number in range(24)]
+    with ThreadPoolExecutor(8) as threads:
+        made = list(threads.map(lambda name: add_key(keys_file, name), names))
+    assert {record.sha256 for record in list_keys(keys_file)} == {digest_of(key.encode()) for key in made}
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a\n", "ä", "x" * 65, "../x", "laptop"])

@@ -11,15 +11,19 @@ import hashlib
 import os
 import re
 import secrets
+import sys
 import tempfile
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from backstream.errors import ConfigurationError
+
+if sys.platform != "win32":
+    import fcntl
 
 __all__ = ["KeyRecord", "add_key", "default_keys_path", "digest_of", "list_keys", "remove_key"]
 
@@ -108,13 +112,14 @@ def add_key(path: Path, name: str) -> str:
         raise ConfigurationError(
             "the key's name is malformed", "use at most 64 letters, digits, dots, dashes and underscores"
         )
-    records = list_keys(path)
-    if any(record.name == name for record in records):
-        raise ConfigurationError(f"there is a key named {name} already", "remove it first, or choose another name")
     key = "bsk_" + secrets.token_urlsafe(32)
     now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
     record = KeyRecord(name=name, sha256=digest_of(key.encode()), prefix=key[:_PREFIX_CHARACTERS], created=now)
-    _write(path, [*records, record])
+    with _alone(path):
+        records = list_keys(path)
+        if any(known.name == name for known in records):
+            raise ConfigurationError(f"there is a key named {name} already", "remove it first, or choose another name")
+        _write(path, [*records, record])
     return key
 
 
@@ -124,11 +129,28 @@ def remove_key(path: Path, name: str) -> None:
     Raises:
         ConfigurationError: There is no key of that name, or the file cannot be read or written.
     """
-    records = list_keys(path)
-    kept = [record for record in records if record.name != name]
-    if len(kept) == len(records):
-        raise ConfigurationError("there is no key of that name", "list them with: backstream keys list")
-    _write(path, kept)
+    with _alone(path):
+        records = list_keys(path)
+        kept = [record for record in records if record.name != name]
+        if len(kept) == len(records):
+            raise ConfigurationError("there is no key of that name", "list them with: backstream keys list")
+        _write(path, kept)
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Keep other writers out from reading to writing, so that of two commands at once none loses its key.
+
+    The folder is locked, since the file is replaced. What stands in the way of that is told by reading or writing.
+    """
+    with contextlib.ExitStack() as stack:
+        if sys.platform != "win32":  # there two commands at once may still lose a key
+            with contextlib.suppress(OSError):
+                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                folder = os.open(path.parent, os.O_RDONLY)
+                stack.callback(os.close, folder)
+                fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
 
 
 def _write(path: Path, records: Sequence[KeyRecord]) -> None:
