@@ -1,0 +1,29 @@
+"""``Echo`` under a long prompt."""
+
+from __future__ import annotations
+
+import asyncio
+
+from backstream.chunks import Finish, RawResponse
+from backstream.providers.echo import Echo
+
+
+async def test_counting_a_long_prompt_does_not_hold_the_loop() -> None:
+    """Others get their turn between its last word and its end."""
+    turns = 0
+
+    async def take_turns() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    other = asyncio.create_task(take_turns())
+    chunks: list[tuple[int, RawResponse]] = []
+    prompt = "word " * 200_000
+    async for chunk in Echo.create_async_generator("echo", [{"role": "user", "content": prompt}]):
+        chunks.append((turns, chunk))
+    other.cancel()
+    at = next(number for number, (_, chunk) in enumerate(chunks) if isinstance(chunk, Finish))
+    assert chunks[at][0] > chunks[at - 1][0]
+    assert chunks[-1][1]["usage"]["prompt_tokens"] == 200_000
