@@ -15,6 +15,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, 
 from contextlib import aclosing
 from typing import Any, Final, TypeVar, cast
 
+from backstream.errors import MisuseError
 from backstream.providers.result import AsyncResult
 
 __all__ = ["run", "sync_iter"]
@@ -31,8 +32,8 @@ class _Background:
     def __init__(self) -> None:
         self.process_id = os.getpid()
         self.loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run, name="backstream-sync", daemon=True)
-        self._thread.start()
+        self.thread = threading.Thread(target=self._run, name="backstream-sync", daemon=True)
+        self.thread.start()
         atexit.register(self.stop)
 
     def _run(self) -> None:
@@ -53,9 +54,9 @@ class _Background:
 
     def stop(self) -> None:
         """Close every connection of the loop, and the loop."""
-        if self.process_id == os.getpid() and self._thread.is_alive():
+        if self.process_id == os.getpid() and self.thread.is_alive():
             self.loop.call_soon_threadsafe(self.loop.stop)
-            self._thread.join(timeout=5)
+            self.thread.join(timeout=5)
 
 
 _lock = threading.Lock()
@@ -67,6 +68,8 @@ def _loop() -> asyncio.AbstractEventLoop:
     with _lock:
         if _background is None or _background.process_id != os.getpid() or _background.loop.is_closed():
             _background = _Background()  # also after a fork: the parent's thread does not exist in the child
+        if _background.thread is threading.current_thread():
+            raise MisuseError("synchronous calls cannot be made within the loop that serves them; use async for")
         return _background.loop
 
 
@@ -80,9 +83,15 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
         Its result.
 
     Raises:
+        MisuseError: Called in the background loop itself, which would wait for itself for ever.
         Exception: Whatever the coroutine raises.
     """
-    future = asyncio.run_coroutine_threadsafe(coroutine, _loop())
+    try:
+        loop = _loop()
+    except MisuseError:
+        coroutine.close()
+        raise
+    future = asyncio.run_coroutine_threadsafe(coroutine, loop)
     try:
         return future.result()
     except BaseException:
@@ -103,6 +112,7 @@ def sync_iter(iterable: AsyncIterable[T] | Awaitable[AsyncIterable[T]]) -> Itera
         Its items.
 
     Raises:
+        MisuseError: Called in the background loop itself, by a callback such as ``on_progress``.
         Exception: Whatever iterating raises.
     """
     loop = _loop()

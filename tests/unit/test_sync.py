@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from backstream.chunks import Content
+from backstream.errors import MisuseError
 from backstream.providers.result import AsyncResult
 from backstream.reply import Block, End
 from backstream.sync import run, sync_iter
@@ -126,6 +127,16 @@ def test_many_threads_share_one_loop() -> None:
         thread.join()
     assert results == [list(range(50))] * 8
     assert sum(thread.name == "backstream-sync" for thread in threading.enumerate()) == 1
+
+
+def test_a_call_within_the_loop_that_serves_calls_is_refused_instead_of_waiting_for_ever() -> None:
+    async def calls_itself() -> AsyncIterator[int]:
+        with pytest.raises(MisuseError, match="async for"):
+            run(asyncio.sleep(0))
+        yield next(sync_iter(count_to(1, [])))
+
+    with pytest.raises(MisuseError, match="async for"):
+        list(sync_iter(calls_itself()))
 
 
 def test_run_gives_results_and_errors() -> None:
