@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -96,3 +98,18 @@ async def test_one_begun_in_another_loop_is_refused_there_and_can_be_left_there(
         await asyncio.to_thread(asyncio.run, elsewhere())
         await upstream.closed()
         assert [piece async for piece in answer] == []
+
+
+async def test_one_still_held_when_the_interpreter_ends_says_nothing() -> None:
+    code = """
+import asyncio, sys
+from backstream import BackendApi
+async def main():
+    sys._left = BackendApi.create_async_generator("echo", [{"role": "user", "content": "Hi"}], pace_seconds=1)
+    await anext(sys._left)
+asyncio.run(main())
+"""
+    done = await asyncio.to_thread(
+        subprocess.run, [sys.executable, "-W", "error", "-c", code], timeout=60, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")

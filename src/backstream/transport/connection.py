@@ -192,13 +192,15 @@ class Connection(asyncio.BufferedProtocol):
 
     def abort_soon(self) -> None:
         """Close the connection from any thread, also from a finalizer; does nothing when the loop is closed."""
+        if self.loop.is_closed():  # asked first: at the interpreter's end there may be no asyncio left to ask more
+            return
         try:
             running = asyncio.get_running_loop()
         except RuntimeError:
             running = None
         if running is self.loop:
             self.abort()
-        elif not self.loop.is_closed():
+        else:
             try:
                 self.loop.call_soon_threadsafe(self.abort)
             except RuntimeError:  # the loop was closed by its own thread meanwhile
