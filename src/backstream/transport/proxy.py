@@ -26,12 +26,15 @@ def choose_proxy(url: URL, proxy: str | None = None, proxies: Mapping[str, str] 
     Raises:
         ConfigurationError: A proxy URL that is none; its text does not show it.
     """
-    if is_loopback(url.host):
-        return None
     if proxy is None and proxies:
         proxy = proxies.get(url.scheme, proxies.get("all"))
-    if proxy is None:
-        proxy = _from_environment(url)
+    given = _parse(proxy)  # a mistake in it is told also where it would not be used
+    if is_loopback(url.host):
+        return None
+    return given if proxy is not None else _parse(_from_environment(url))
+
+
+def _parse(proxy: object) -> ProxyAddress | None:
     if not proxy:
         return None
     if not isinstance(proxy, str):
