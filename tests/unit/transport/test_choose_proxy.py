@@ -41,7 +41,7 @@ def test_the_environment_may_name_exceptions(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize("url", [FAR, NEAR], ids=["far", "this machine"])
-@pytest.mark.parametrize("wrong", ["nonsense", "ftp://user:password@h:1", 7])
+@pytest.mark.parametrize("wrong", ["nonsense://h:1", "ftp://user:password@h:1", 7])
 def test_a_mistake_is_told_also_where_no_proxy_would_be_used(url: object, wrong: object) -> None:
     with pytest.raises(ConfigurationError) as caught:
         choose_proxy(url, wrong)  # type: ignore[arg-type]
