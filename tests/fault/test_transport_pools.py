@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import socket
+import threading
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -201,17 +203,32 @@ def test_a_loop_that_ends_closes_its_pool_and_the_next_has_its_own(factory: Any)
     assert not [loop for loop in pool._pools if loop.is_closed()]
 
 
-def test_an_open_answer_survives_no_loop_and_warns_of_nothing() -> None:
+@pytest.mark.parametrize("factory", _factories())
+def test_an_answer_still_held_is_closed_with_its_loop(factory: Any) -> None:
+    """The server has a thread of its own, so that only the client's side can end the connection."""
     kept: list[Any] = []
+    ended: list[bytes] = []
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        connection, _ = server.accept()
+        with connection:
+            connection.recv(65536)
+            connection.sendall(CHUNKED + chunk(b"a"))
+            try:
+                ended.append(connection.recv(1))
+            except ConnectionResetError:
+                ended.append(b"")
 
     async def leave_open() -> None:
-        upstream = ScriptedUpstream([ReadRequest(), Send(CHUNKED + chunk(b"a")), ExpectEOF()])
-        await upstream.open()
-        response = await StreamSession().post(upstream.url, json={})
-        kept.append(response)
-        await upstream.aclose()
+        kept.append(await StreamSession().post(f"http://127.0.0.1:{server.getsockname()[1]}/", data=b"{}"))
 
-    asyncio.run(leave_open())
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    with server, asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(leave_open())
+    thread.join(5)
+    assert ended == [b""]
     kept.clear()
     gc.collect()
 

@@ -149,6 +149,7 @@ async def _send(request: Request, started_at: float) -> StreamResponse:
             reused = connection is not None
             if connection is None:
                 connection = await open_connection(loop, route, _user_agent(request))
+                pool.watch(connection)
     except TimeoutError:
         if scope.expired():
             raise connect_timeout(request.deadlines, began_at - started_at) from None
@@ -160,6 +161,7 @@ async def _send(request: Request, started_at: float) -> StreamResponse:
         if not reused or begun or not is_replayable(request.body or ()):
             raise
         connection = await _open_fresh(loop, request, route, started_at)
+        pool.watch(connection)
         answer = await _run(connection, request, head, started_at)
     return _respond(request, route, pool, connection, answer)
 

@@ -1,9 +1,13 @@
-"""Idle connections, kept for the next request of the same loop. Knows nothing of requests."""
+"""The connections of an event loop: idle ones are kept for the next request, all are closed with the loop.
+
+Knows nothing of requests.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import threading
+import weakref
 from collections import deque
 
 from backstream.transport.connect import Route
@@ -20,13 +24,18 @@ MAX_IDLE = 32
 
 
 class Pool:
-    """The idle connections of one event loop, by route."""
+    """The idle connections of one event loop, by route; and who else is open."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._idle: dict[Route, deque[Connection]] = {}
         self._deadlines: dict[Connection, float] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._open: weakref.WeakSet[Connection] = weakref.WeakSet()
+
+    def watch(self, connection: Connection) -> None:
+        """Have a new connection closed with the loop at the latest, also if its answer is still being held."""
+        self._open.add(connection)
 
     def take(self, route: Route) -> Connection | None:
         """Return the connection used last on this route that is still good, if there is one."""
@@ -78,6 +87,15 @@ class Pool:
         if self._deadlines:
             self._timer = self._loop.call_at(min(self._deadlines.values()), self._sweep)
 
+    async def aclose_all(self) -> None:
+        """Close every connection, idle or not, and wait until their sockets are closed."""
+        await self.aclose()
+        connections = [connection for connection in self._open if not connection.lost]
+        for connection in connections:
+            connection.abort()
+        for connection in connections:
+            await connection.wait_closed()
+
     async def aclose(self) -> None:
         """Close every idle connection, and wait until their sockets are closed."""
         if self._timer is not None:
@@ -107,7 +125,7 @@ def pool_of(loop: asyncio.AbstractEventLoop) -> Pool:
 
         async def close() -> None:
             _pools.pop(loop, None)
-            await pool.aclose()
+            await pool.aclose_all()
 
         on_loop_shutdown(close)
     return pool
