@@ -275,13 +275,20 @@ async def test_changes_of_the_file_count(keys_file: Path, key: str, monkeypatch:
         assert (await server.ask("GET", "/backend-api/v2/version")).status == 401
 
 
-async def test_a_first_key_closes_an_open_server(keys_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_first_key_closes_an_open_server_and_the_last_one_leaves_it_closed(
+    keys_file: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="backstream.server")
     monkeypatch.setattr(auth, "_CHECK_SECONDS", 0.0)
     async with running([saying()], keys_file=keys_file) as server:
         assert (await server.ask("GET", "/backend-api/v2/version")).status == 200
         key = add_key(keys_file, "laptop")
         assert (await server.ask("GET", "/backend-api/v2/version")).status == 401
+        assert "every request needs one from now on" in caplog.text
         assert await ask_as(server, key) == 200
+        remove_key(keys_file, "laptop")
+        assert (await server.ask("GET", "/backend-api/v2/version")).status == 401
+        assert "no client key is left" in caplog.text
 
 
 async def test_a_broken_file_does_not_start_a_server(keys_file: Path, key: str) -> None:

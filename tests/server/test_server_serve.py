@@ -210,3 +210,22 @@ async def test_it_leaves_signals_alone_outside_the_main_thread() -> None:
     before = signal.getsignal(signal.SIGINT)
     assert await asyncio.to_thread(run) == "200"
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_server_cancelled_as_its_loop_ends_leaves_no_socket() -> None:
+    """Nobody awaits it: it is cancelled twice, and still closes what it listens on."""
+    code = """
+import asyncio, gc
+from backstream.server import Settings, create_app
+from backstream.server.run import serve
+async def main():
+    ready = asyncio.Event()
+    app = create_app(settings=Settings(keys_file=None))
+    running = asyncio.ensure_future(serve(app, port=0, on_ready=lambda url: ready.set()))
+    await ready.wait()
+    running.cancel()
+asyncio.run(main())
+gc.collect()
+"""
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")

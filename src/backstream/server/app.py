@@ -100,7 +100,15 @@ class Gateway:
                 await send_plain(answer.send, 200, b"", ())
                 return
         await self.keys.refresh()
-        exchange = Exchange(self, request, receive, answer.send, record)
+        exchange = Exchange(
+            settings=self.settings,
+            catalog=self.catalog,
+            streams=self.streams,
+            request=request,
+            receive=receive,
+            send=answer.send,
+            record=record,
+        )
         try:
             route, exchange.parameters = match_route(self.routes, request.path)
         except Refusal:

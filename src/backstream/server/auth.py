@@ -52,6 +52,10 @@ class KeyRing:
         if stamp == self._stamp and self._records:
             return
         records = {record.sha256: record for record in list_keys(self._path)}
+        if records and not self.required:
+            _LOGGER.info("client keys exist: every request needs one from now on")
+        elif self._records and not records:
+            _LOGGER.warning("no client key is left: every request is refused until one is added or the server restarts")
         self._stamp, self._records = stamp, records
         self.required = self.required or bool(records)
 

@@ -144,12 +144,14 @@ class Listener:
             if bound.fileno() >= 0:
                 with contextlib.suppress(NotImplementedError):  # a loop that does not poll has no readers to remove
                     loop.remove_reader(bound)
-        for _ in range(_ACCEPTING_ROUNDS):
-            await asyncio.sleep(0)
-        for server in self._servers:
-            server.close()
-        for bound in self._sockets:
-            bound.close()
+        try:
+            for _ in range(_ACCEPTING_ROUNDS):
+                await asyncio.sleep(0)
+        finally:  # also where the closing itself is cancelled
+            for server in self._servers:
+                server.close()
+            for bound in self._sockets:
+                bound.close()
 
     async def _wait_until_idle(self) -> None:
         if self._state.tasks:

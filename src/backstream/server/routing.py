@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from backstream.dialects.backend_api import Framing
 from backstream.server.asgi import Receive, Refusal, Request, Send, send_json
+from backstream.server.catalog import Catalog
+from backstream.server.limits import StreamLimits
 from backstream.server.records import RequestRecord
-
-if TYPE_CHECKING:
-    from backstream.server.app import Gateway
+from backstream.server.settings import Settings
 
 __all__ = ["Exchange", "Handler", "Route", "match_route"]
 
 
-@dataclasses.dataclass(slots=True)
+@dataclasses.dataclass(slots=True, kw_only=True)
 class Exchange:
     """One request on its way through a handler.
 
     Attributes:
-        gateway: The application.
+        settings: The application's settings.
+        catalog: Its providers.
+        streams: Its running streams.
         request: The request's head.
         receive: ASGI's.
         send: ASGI's.
@@ -31,7 +33,9 @@ class Exchange:
         parameters: What the pattern's ``{names}`` matched.
     """
 
-    gateway: Gateway
+    settings: Settings
+    catalog: Catalog
+    streams: StreamLimits
     request: Request
     receive: Receive
     send: Send

@@ -52,8 +52,8 @@ async def converse(exchange: Exchange) -> None:
         Refusal: The body is malformed or too large, the provider is unknown, or too many streams run.
         ClientGone: The client went away.
     """
-    settings = exchange.gateway.settings
-    with exchange.gateway.streams.admit(exchange.key_name):  # before the body: what is refused is not received
+    settings = exchange.settings
+    with exchange.streams.admit(exchange.key_name):  # before the body: what is refused is not received
         receive = _patient(exchange.receive, settings.body_idle_seconds)
         body = await read_request(receive, exchange.request.field_map(), settings.limits)
         try:
@@ -76,9 +76,9 @@ def _patient(receive: Receive, seconds: float) -> Receive:
 
 
 async def _answer(exchange: Exchange, body: ReceivedBody) -> None:
-    members, record, settings = body.members, exchange.record, exchange.gateway.settings
+    members, record, settings = body.members, exchange.record, exchange.settings
     asked = members.get("model")
-    entry = await exchange.gateway.catalog.choose(members.get("provider"), asked if isinstance(asked, str) else "")
+    entry = await exchange.catalog.choose(members.get("provider"), asked if isinstance(asked, str) else "")
     model, unresolved = _resolve(entry, asked if isinstance(asked, str) else "")
     record.provider = entry.name
     record.note_model(model, entry.known_models)
@@ -159,6 +159,6 @@ def _spare_token(exchange: Exchange) -> str | None:
     is that application's, and no back-end may see it. A second word is the back-end's.
     """
     token = bearer_token(exchange.request) or b""
-    if exchange.key_name is not None or exchange.gateway.settings.behind_own_auth:
+    if exchange.key_name is not None or exchange.settings.behind_own_auth:
         token = token.partition(b" ")[2].strip()
     return token.decode("latin-1") or None

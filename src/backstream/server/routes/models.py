@@ -12,13 +12,13 @@ __all__ = ["list_all_models", "list_models"]
 
 async def list_all_models(exchange: Exchange) -> None:
     """Answer an object: provider → names of its models."""
-    entries = exchange.gateway.catalog.entries
+    entries = exchange.catalog.entries
     await exchange.answer({name: list(await entry.models()) for name, entry in entries.items()})
 
 
 async def list_models(exchange: Exchange) -> None:
     """Answer an array of model objects; an unknown provider has none."""
-    entry = exchange.gateway.catalog.find(exchange.parameters["provider"])
+    entry = exchange.catalog.find(exchange.parameters["provider"])
     await exchange.answer([] if entry is None else [_describe(entry, model) for model in await entry.models()])
 
 

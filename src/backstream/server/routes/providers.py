@@ -12,7 +12,7 @@ __all__ = ["list_providers"]
 
 async def list_providers(exchange: Exchange) -> None:
     """Answer an array of provider objects."""
-    await exchange.answer([_describe(entry) for entry in exchange.gateway.catalog.entries.values()])
+    await exchange.answer([_describe(entry) for entry in exchange.catalog.entries.values()])
 
 
 def _describe(entry: Entry) -> dict[str, Any]:
