@@ -35,8 +35,9 @@ _CLASSES: Mapping[int, type[RefusedError]] = {
 _INVISIBLE = re.compile(r"<(script|style)\b.*?(?:</\1\s*>|\Z)|<!--.*?(?:-->|\Z)", re.IGNORECASE | re.DOTALL)
 _MARKUP = re.compile(r"<[^>]*(?:>|\Z)")
 _DATA_URI = re.compile(r"data:[\w/+.-]*(?:;[\w=.-]+)*,\S*", re.IGNORECASE)
-# Long runs that mix letters and digits: keys, tokens, digests.
-_KEY_LIKE = re.compile(r"(?=[A-Za-z0-9_\-.+/=*]*[0-9])(?=[A-Za-z0-9_\-.+/=*]*[A-Za-z])[A-Za-z0-9_\-.+/=*]{24,}")
+_LONG_RUN = re.compile(r"[A-Za-z0-9_\-.+/=*]{24,}")
+_LETTER = re.compile("[A-Za-z]")
+_DIGIT = re.compile("[0-9]")
 
 
 def class_for(status: int) -> type[RefusedError]:
@@ -109,7 +110,13 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
     for secret in secrets:
         if secret:
             text = text.replace(secret, "…")
-    return _KEY_LIKE.sub("…", _DATA_URI.sub("data:…", text))
+    return _LONG_RUN.sub(_blot_key, _DATA_URI.sub("data:…", text))
+
+
+def _blot_key(found: re.Match[str]) -> str:
+    """Keys, tokens and digests mix letters and digits; long words and numbers stay."""
+    run = found[0]
+    return "…" if _LETTER.search(run) and _DIGIT.search(run) else run
 
 
 def parse_retry_after(headers: Mapping[str, str], now: float) -> float | None:

@@ -83,3 +83,9 @@ def test_retry_after(value: str, seconds: float | None) -> None:
 def test_milliseconds_win() -> None:
     assert parse_retry_after({"retry-after-ms": "1500", "retry-after": "9"}, 0.0) == 1.5
     assert parse_retry_after({"retry-after-ms": "soon", "retry-after": "9"}, 0.0) == 9.0
+
+
+@pytest.mark.parametrize("run", ["a" * 1_000_000, "1" * 1_000_000, "a." * 500_000, "data:" * 200_000])
+def test_long_runs_are_searched_once(run: str) -> None:
+    """A search that looks again at every character for every other one would not come to an end here."""
+    assert redact(f"{run} sk-0123456789abcdefghijklmn") == f"{run} …"
