@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 from collections.abc import Mapping, Sequence
@@ -92,7 +93,9 @@ class BackendApi(AsyncGeneratorProvider, ProviderModelMixin):
 
         async def open_answer() -> HTTPSource:
             _log.info("%s: model %r, %s", cls.__name__, model, _masked(key))
-            body = render_request(model, messages, load_media(media), key, members)
+            # in a thread: opening a pipe waits for its writer, writing a picture or checking a long URI takes its time
+            items = await asyncio.to_thread(load_media, media) if media is not None else ()
+            body = render_request(model, messages, items, key, members)
             spec = cls._spec(base or await embedded_url())
             _check_origins(key, spec.url)
             parser = BackendApiParser(max_line_bytes=options.max_line_bytes, max_event_bytes=options.max_event_bytes)
