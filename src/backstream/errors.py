@@ -103,7 +103,7 @@ class BackstreamError(Exception):
 
 def _one_line(text: str, limit: int = 300) -> str:
     """Fold white space and cut, so that a foreign text cannot add lines to a log."""
-    folded = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    folded = " ".join("".join(c if c.isprintable() else " " for c in text[: 16 * limit]).split())
     return folded if len(folded) <= limit else folded[: limit - 1] + "…"
 
 

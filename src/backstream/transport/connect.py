@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import os
 import socket
 import ssl
 from typing import cast
@@ -81,9 +82,9 @@ async def _create(
 
 
 def _reason(error: OSError) -> str:
-    # asyncio joins the failures of several addresses into one text without an errno.
+    # asyncio joins the failures of several addresses into one text without an errno, and has words of its own for one.
     if error.errno is not None:
-        return error.strerror or type(error).__name__
+        return os.strerror(error.errno)
     return "every address failed"
 
 

@@ -163,7 +163,7 @@ def _sniff(head: bytes, *names: str | None) -> str:
             return media_type
     known = next(filter(None, names), None)
     what = f"the type of {known[:80]!r} is unknown" if known else "its type is unknown"
-    raise InvalidMediaError(what, "give it a file name with an extension: (item, 'name.ext')")
+    raise InvalidMediaError(what, "give it a file name whose extension tells, such as 'name.pdf'")
 
 
 def _render_picture(picture: Any) -> bytes:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import inspect
+import os
 from typing import Any
 
 import pytest
 
 from backstream.credentials import Secret
-from backstream.errors import ConfigurationError
+from backstream.errors import ConfigurationError, ConnectError
 from backstream.options import Deadlines
 from backstream.testing.upstream import ReadRequest, ScriptedUpstream, Send
 from backstream.transport.fetch import fetch_json
@@ -140,3 +142,12 @@ async def test_small_documents_are_fetched() -> None:
     async with ScriptedUpstream([ReadRequest(), Send(FINE)]) as upstream:
         assert await fetch_json(upstream.url + "/models", headers={"X": "y"}) == {}
         assert upstream.requests[0].target == "/models"
+
+
+async def test_a_refused_connection_is_told_in_the_systems_words() -> None:
+    async with ScriptedUpstream() as upstream:
+        port = upstream.port
+    with pytest.raises(
+        ConnectError, match=f"^no connection to 127.0.0.1 port {port}: {os.strerror(errno.ECONNREFUSED)}$"
+    ):
+        await StreamSession().get(f"http://127.0.0.1:{port}/")
