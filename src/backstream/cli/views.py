@@ -24,6 +24,9 @@ __all__ = ["JSONView", "TextView", "View", "make_view"]
 _log = logging.getLogger("backstream.cli")
 
 _FRAME_SECONDS: Final = 0.06
+# Neither looks at a character twice, whatever a server sends: Ctrl-C waits for a search to end.
+_TAG: Final = re.compile(r"<\w[^<>]*+>")
+_LINK: Final = re.compile(r"!?\[[^\[\]]*+\]\(data:[^()]*+\)")
 _CONTROLS: Final = re.compile("[\x7f-\x9f]")
 
 
@@ -213,4 +216,4 @@ def _call(call: dict[str, object]) -> str:
 
 def _without_data_uris(text: str) -> str:
     """Media as text is of no use on a screen: keep the words around it."""
-    return re.sub(r"!?\[([^\]]*)\]\(data:[^)]*\)", "", re.sub(r"<(\w+)[^>]*data:[^>]*>", "", text)).strip(" ")
+    return _LINK.sub("", _TAG.sub(lambda tag: "" if "data:" in tag[0] else tag[0], text)).strip(" ")
