@@ -45,7 +45,7 @@ async def ask(server: str) -> None:
 
     print(await Here.fetch_models())
     async for chunk in Here.create_async_generator("backwards-1", [{"role": "user", "content": "Was it a cat I saw?"}]):
-        print(chunk, end="")
+        print(chunk, end="", flush=True)
     print()
 
 

@@ -15,7 +15,7 @@ PICTURE = Path(__file__).parent / "lighthouse.png"
 
 def show_progress(sent_bytes: int, total_bytes: int | None) -> None:
     if total_bytes:
-        print(f"\rsent {sent_bytes * 100 // total_bytes} %", end="", file=sys.stderr)
+        print(f"\rsent {sent_bytes * 100 // total_bytes} %", end="", file=sys.stderr, flush=True)
 
 
 async def main() -> None:

@@ -11,6 +11,7 @@ import io
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -87,9 +88,11 @@ def server_url() -> Iterator[str]:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A reader's folder: a picture lies in it, nothing is set in the environment."""
+    """A reader's folder: the pictures of the texts lie in it, nothing is set in the environment."""
     image = pytest.importorskip("PIL.Image", reason="the picture of the examples is made with Pillow")
     image.new("RGB", (32, 24), "orange").save(tmp_path / "cat.jpg")
+    (tmp_path / "examples").mkdir()
+    shutil.copy(ROOT / "examples" / "lighthouse.png", tmp_path / "examples")
     for name in ("BACKSTREAM_URL", "http_proxy", "https_proxy", "all_proxy", "NO_COLOR", "BACKSTREAM_DEBUG"):
         monkeypatch.delenv(name, raising=False)
     for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "HOME"):
