@@ -159,6 +159,7 @@ def test_a_repr_shows_no_whole_prompt_or_upload() -> None:
     assert not any(word in shown for word in ("PROMPT", "SECRETPIXELS", "TAIL", "ITEM"))
     assert repr(Content(content="Hi")) == "Content(content='Hi')"
     assert repr(Reasoning(token=None)) == "Reasoning()"
+    assert repr(OpenResponse({"n": 7, "x": None})) == "OpenResponse(n=7, x=None)"
     assert "PROMPT" not in repr(chunk.extra)  # type: ignore[attr-defined]
 
 

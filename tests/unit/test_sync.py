@@ -7,10 +7,12 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from backstream import sync
 from backstream.chunks import Content
 from backstream.errors import MisuseError
 from backstream.providers.result import AsyncResult
@@ -137,6 +139,44 @@ def test_a_call_within_the_loop_that_serves_calls_is_refused_instead_of_waiting_
 
     with pytest.raises(MisuseError, match="async for"):
         list(sync_iter(calls_itself()))
+
+
+def test_stopping_the_loop_closes_what_runs_on_it() -> None:
+    log: list[str] = []
+    background = sync._Background()
+
+    async def wait_for_ever() -> None:
+        try:
+            log.append("running")
+            await asyncio.Event().wait()
+        finally:
+            log.append("closed")
+
+    future = asyncio.run_coroutine_threadsafe(wait_for_ever(), background.loop)
+    while not log:
+        time.sleep(0.001)
+    background.stop()
+    assert log == ["running", "closed"]
+    assert future.cancelled()
+    assert background.loop.is_closed()
+    assert not background.thread.is_alive()
+    background.stop()  # harmless when repeated
+
+
+def test_an_iterator_that_cannot_be_closed_is_read_too() -> None:
+    class Plain:
+        def __init__(self) -> None:
+            self.left = [1, 2]
+
+        def __aiter__(self) -> Plain:
+            return self
+
+        async def __anext__(self) -> int:
+            if not self.left:
+                raise StopAsyncIteration
+            return self.left.pop(0)
+
+    assert list(sync_iter(Plain())) == [1, 2]
 
 
 def test_run_gives_results_and_errors() -> None:

@@ -196,7 +196,13 @@ def test_an_error_comes_behind_the_chunks_before_it_and_nothing_follows() -> Non
     assert first == Content(content="x")
     assert isinstance(end, End)
     assert isinstance(end.error, errors.RateLimitError)
+    assert parser.feed(CONTENT) == []
     assert parser.finish(framed=True) == []
+
+
+def test_a_damaged_record_at_the_very_end_is_an_error() -> None:
+    end = end_of(CONTENT + b'data: {"type":"error","error":"E"}', framed=True)
+    assert (end.state, end.evidence) == ("failed", ("error",))
 
 
 def test_a_damaged_event_is_named_by_its_place() -> None:

@@ -47,6 +47,8 @@ class BackendApiParser:
 
     def feed(self, data: bytes) -> Block:
         """See :class:`backstream.dialects.base.StreamParser`."""
+        if self._failed:
+            return []
         decoder = self._decoder
         block = self._parse(decoder.feed(data))
         if decoder.failure is not None and not self._failed:
@@ -65,8 +67,6 @@ class BackendApiParser:
         """The slow path: the finish, failures, events with members we do not know, nulls, damage."""
         block: Block = []
         for offset, frame in enumerate(frames):
-            if self._failed:
-                break
             try:
                 chunk = decode_event(frame)
             except DecodeError as error:
@@ -86,6 +86,8 @@ class BackendApiParser:
 
     def finish(self, *, framed: bool) -> Block:
         """See :class:`backstream.dialects.base.StreamParser`."""
+        if self._failed:
+            return []
         block = self._parse(self._decoder.finish())
         if self._failed:
             return block
