@@ -155,6 +155,27 @@ async def test_cancelling_the_reader_closes() -> None:
         await anext(result)
 
 
+async def test_whatever_else_goes_wrong_closes_too() -> None:
+    result, source = result_of([A], KeyError("of a callback"))
+    assert await anext(result) == A
+    with pytest.raises(KeyError):
+        await anext(result)
+    assert source.log == ["opened", "aborted"]
+
+
+async def test_a_block_that_arrives_as_the_answer_is_left_is_not_delivered() -> None:
+    result, source = result_of()
+
+    async def read_block() -> Block:
+        await result.aclose()
+        return [A, DONE]
+
+    source.read_block = read_block  # type: ignore[method-assign]
+    assert [chunk async for chunk in result] == []
+    assert result.end == End("cancelled")
+    assert "aborted" in source.log
+
+
 async def test_two_readers_at_once_are_a_misuse() -> None:
     result, source = result_of()
     task = asyncio.ensure_future(anext(result))
