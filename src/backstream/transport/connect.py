@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import errno
 import os
+import re
 import socket
 import ssl
-from typing import cast
+from collections.abc import Mapping
+from typing import Final, cast
 
 from backstream.errors import ConnectError, ProxyError, TLSError
 from backstream.transport.connection import Connection
@@ -15,7 +18,21 @@ from backstream.transport.tls import load_context, tls_error
 from backstream.wire.proxy import ConnectHandshake, ProxyAddress
 from backstream.wire.socks5 import Socks5Handshake
 
-__all__ = ["Route", "open_connection"]
+__all__ = ["Route", "open_connection", "reason_of"]
+
+_ERRNO: Final = re.compile(r"\[Errno (\d{1,6})\]")
+_REASONS: Final[Mapping[int, str]] = {
+    errno.EACCES: "not permitted",
+    errno.EADDRNOTAVAIL: "no such address on this machine",
+    errno.ECONNABORTED: "connection aborted",
+    errno.ECONNREFUSED: "connection refused",
+    errno.ECONNRESET: "connection reset",
+    errno.EHOSTUNREACH: "no route to host",
+    errno.EMFILE: "too many open files",
+    errno.ENETUNREACH: "network unreachable",
+    errno.EPERM: "not permitted",
+    errno.ETIMEDOUT: "timed out",
+}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -77,15 +94,20 @@ async def _create(
     except OSError as error:
         if context is not None and isinstance(error, ConnectionAbortedError | ConnectionResetError):
             raise tls_error(error, where) from error
-        raise error_class(f"no connection to {host} port {port}: {_reason(error)}") from error
+        raise error_class(f"no connection to {host} port {port}: {reason_of(error)}") from error
     return transport
 
 
-def _reason(error: OSError) -> str:
-    # asyncio joins the failures of several addresses into one text without an errno, and has words of its own for one.
-    if error.errno is not None:
-        return os.strerror(error.errno)
-    return "every address failed"
+def reason_of(error: OSError) -> str:
+    """Return in plain words why no connection could be made.
+
+    Args:
+        error: What the event loop raised. asyncio has words of its own for one address, and joins the failures of
+            several into one text without an ``errno``.
+    """
+    numbers = [error.errno] if error.errno is not None else [int(n) for n in _ERRNO.findall(str(error))]
+    reasons = dict.fromkeys(_REASONS.get(number) or os.strerror(number) for number in numbers)
+    return ", ".join(reasons) or "every address failed"
 
 
 async def _open_through_proxy(
