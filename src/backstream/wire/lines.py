@@ -70,8 +70,11 @@ class LineAssembler:
         if not cut:
             self._rest += data
             return b""
-        block = b"".join((self._rest, data[:cut]))
-        self._rest = bytearray(data[cut:])
+        if cut == len(data) and not self._rest:  # the usual case of a server that writes whole events
+            block = data
+        else:
+            block = b"".join((self._rest, data[:cut]))
+            self._rest = bytearray(data[cut:])
         if self._bare_cr and b"\r" in block:
             # A LF that follows in the next piece belongs to this CR: the line ended here and ends once.
             self._skip_lf = cut == len(data) and block.endswith(b"\r")

@@ -63,6 +63,8 @@ class TolerantDecoder(LineDecoder[bytes]):
         before, _, parts, after = split_alike(block, mid_event=mid_event)
         if _DONE in parts or not all(parts):
             before, parts, after = block, [], b""
+        if not before and not after:
+            return parts
         self._read_lines(before, frames)
         if not self._done:
             frames += parts
