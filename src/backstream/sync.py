@@ -49,8 +49,9 @@ class _Background:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        # Not the default executor: its threads ended before this runs, and waiting for them would need a new one, which
+        # an ending interpreter refuses (3.12).
         await self.loop.shutdown_asyncgens()
-        await self.loop.shutdown_default_executor()
 
     def stop(self) -> None:
         """Close every connection of the loop, and the loop."""

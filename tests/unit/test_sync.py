@@ -211,9 +211,10 @@ assert os.waitpid(child, 0)[1] == 0
 
 def test_a_process_ends_cleanly_with_an_iterator_left_open() -> None:
     code = """
+import asyncio
 from backstream.sync import sync_iter
 async def forever():
-    n = 0
+    n = await asyncio.to_thread(int)  # a thread for the loop to wait for, as name look-ups and media have
     while True:
         yield (n := n + 1)
 left = sync_iter(forever())
