@@ -46,6 +46,38 @@ def test_help_says_how(run, command: tuple[str, ...]) -> None:
         assert "130  Ctrl-C" in done.stdout
 
 
+def test_no_line_of_help_is_cut(run) -> None:
+    assert "..." not in run("--help", COLUMNS="80").stdout.partition("\n")[2]
+    assert "..." not in run("keys", "--help", COLUMNS="80").stdout.partition("\n")[2]
+
+
+@pytest.mark.parametrize("command", ["--help", "keys add laptop", "models"])
+def test_nothing_is_printed_to_nowhere(tmp_path: Path, tools, command: str) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f'"$0" {command} >&-', str(tools.SCRIPT)],
+        capture_output=True,
+        env=tools.environment(tmp_path),
+        timeout=tools.PATIENCE_SECONDS,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith(b"backstream: standard output is closed; ")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_server_needs_no_standard_output(tmp_path: Path, tools) -> None:
+    process = subprocess.Popen(
+        ["sh", "-c", 'exec "$0" serve --port 0 >&-', str(tools.SCRIPT)],
+        stderr=subprocess.PIPE,
+        env=tools.environment(tmp_path),
+    )
+    assert process.stderr is not None
+    with process.stderr:
+        assert process.stderr.readline().startswith(b"listening on ")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=tools.PATIENCE_SECONDS) == 0
+
+
 def test_no_command_is_help_and_2(run) -> None:
     done = run()
     assert done.returncode == 2
@@ -206,6 +238,7 @@ def test_a_key_is_printed_once_and_then_needed(run, serve, tmp_path: Path) -> No
     url = serve()
     refused = run("chat", "--url", url, "hi")
     assert refused.returncode == 4
+    assert "--server-key-env NAME" in refused.stderr
     good = run("chat", "-vv", "--url", url, "--server-key-env", "KEY", "hi", KEY=key)
     assert good.returncode == 0, good.stderr
     assert key not in good.stderr + good.stdout
@@ -234,7 +267,27 @@ def test_models_are_a_table(run) -> None:
 def test_models_of_one_provider(run, serve) -> None:
     done = run("models", "Echo", "--url", serve())
     assert ["echo", "default,", "vision"] in [line.split() for line in done.stdout.splitlines()]
-    assert "no such provider" in run("models", "Nobody").stderr
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_models_of_nobody_are_an_error_that_names_who_there_is(run, options) -> None:
+    done = run("models", "Nobody", *options)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "backstream: there is no provider 'Nobody'; use one of: Echo\n"
+
+
+def test_a_provider_without_models_is_no_error(run, raw_server) -> None:
+    answer = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
+    many = json.dumps([{"name": f"P{n}", "label": f"Label {n}"} for n in range(30)]).encode()
+    for name in ("P3", "Label 3"):
+        server = raw_server(answer % (2, b"[]"), answer % (len(many), many))
+        done = run("models", name, "--url", server.url)
+        assert server.requests[0].split()[1].decode() == "/backend-api/v2/models/" + name.replace(" ", "%20")
+        assert done.returncode == 0
+        assert done.stderr == f"backstream: {name} lists no models\n"
+    done = run("models", "Other", "--url", raw_server(answer % (2, b"[]"), answer % (len(many), many)).url)
+    assert done.returncode == 2
+    assert done.stderr.endswith("P18, P19 and 10 more (backstream providers lists them)\n")
 
 
 def test_models_as_json(run) -> None:

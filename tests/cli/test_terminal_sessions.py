@@ -68,7 +68,7 @@ def test_the_commands_of_a_session(terminal, tmp_path: Path) -> None:
     session.expect("/media FILE")
     session.expect("> ")
     session.type("/media missing.png\n")
-    session.expect("backstream: .*missing.png")
+    session.expect("backstream: /media missing.png: there is no such file")
     session.expect("> ")
     session.type("/media light.png\n")
     session.expect("goes along")
@@ -94,6 +94,14 @@ def test_the_commands_of_a_session(terminal, tmp_path: Path) -> None:
     session.type("/exit\n")
     assert session.wait() == 0
     assert (tmp_path / "talk.md").read_text().startswith("## user\n\nlook\n\n## assistant\n\nI am **Echo**")
+
+
+def test_saved_media_need_no_advice(terminal) -> None:
+    shown = terminal("chat", "-m", "echo-media", "draw", "--output", "pictures")
+    assert shown.wait() == 0
+    assert "media: a gradient" in shown.seen
+    assert "--output" not in shown.seen
+    assert shown.seen.count("media-1.png") == 1
 
 
 def test_a_failed_turn_can_be_asked_again(terminal) -> None:

@@ -7,19 +7,23 @@ import sys
 from collections.abc import Sequence
 from contextlib import aclosing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from backstream.chunks import RawResponse
+from backstream.cli.attachments import name_error
 from backstream.cli.call import Call
 from backstream.cli.exits import say
 from backstream.cli.progress import make_progress
 from backstream.cli.terminal import is_terminal
 from backstream.cli.views import View
-from backstream.errors import BackstreamError
+from backstream.errors import BackstreamError, InvalidMediaError
 from backstream.messages import ImageType, Message
 from backstream.reply import fold
 
-__all__ = ["Answer", "answer", "introduce"]
+if TYPE_CHECKING:
+    from backstream.cli.saving import Saver
+
+__all__ = ["Answer", "answer", "introduce", "make_saver"]
 
 
 class Answer:
@@ -56,6 +60,15 @@ def _public(url: str) -> str:
     return url.rpartition("@")[2].partition("?")[0]
 
 
+def make_saver(output: Path | None) -> Saver | None:
+    """Return what saves an answer's media in a folder; ``None`` for none."""
+    if output is None:
+        return None
+    from backstream.cli.saving import Saver
+
+    return Saver(output)
+
+
 async def answer(
     call: Call,
     messages: Sequence[Message],
@@ -63,8 +76,9 @@ async def answer(
     view: View,
     *,
     into: Answer,
-    output: Path | None = None,
+    saver: Saver | None = None,
     state: dict[str, Any] | None = None,
+    introduced: bool = True,
 ) -> bool:
     """Send a conversation and show its answer.
 
@@ -74,8 +88,9 @@ async def answer(
         media: What to send with it.
         view: What shows it.
         into: Takes what arrives, also when the answer fails.
-        output: Where to save media of the answer; ``None`` to leave them.
+        saver: Saves media of the answer; ``None`` to leave them.
         state: State of the conversation from an earlier answer.
+        introduced: Whether it was said who will answer; else it is said once the call has proved good.
 
     Returns:
         Whether all media were saved.
@@ -92,29 +107,39 @@ async def answer(
     result = backend.create_async_generator(
         call.model, messages, list(media), call.api_key, options=call.options(make_progress()), **members
     )
+    if not introduced:
+        introduce(call)
     try:
         async with result, aclosing(result.blocks()) as blocks:
             async for block in blocks:
                 into.chunks.extend(block)
                 for chunk in block:
+                    if saver is not None:
+                        saver.take(chunk)
                     view.show(chunk)
                 view.settle()
+    except InvalidMediaError as error:
+        raise name_error(error, media) from error
     except BackstreamError:
         view.finish()
-        await _save(call, into, output)
+        await _save(call, into, saver)
         raise
     finally:
-        view.finish()
-    return await _save(call, into, output)
+        try:
+            view.finish()
+        finally:
+            if saver is not None:  # also where nobody reads the answer any more: the files are there
+                saver.tell()
+    return await _save(call, into, saver)
 
 
-async def _save(call: Call, answered: Answer, output: Path | None) -> bool:
+async def _save(call: Call, answered: Answer, saver: Saver | None) -> bool:
     urls = fold(answered.chunks).media_urls
-    if output is None or not urls:
+    if saver is None or not urls:
         return True
-    from backstream.cli.saving import Origin, save_media
+    from backstream.cli.saving import Origin
     from backstream.providers.embedded import embedded_url
 
     backend = call.backend()
     base = backend.url or os.environ.get("BACKSTREAM_URL") or await embedded_url()
-    return await save_media(urls, output, Origin(base, backend.headers, backend.ssl))
+    return await saver.finish(urls, Origin(base, backend.headers, backend.ssl))

@@ -5,20 +5,18 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from backstream.credentials import Secret
 from backstream.errors import ConfigurationError, InvalidRequestError
-from backstream.messages import ImageType
 from backstream.options import CallOptions, Deadlines, parse_timeout
 
 if TYPE_CHECKING:
     from backstream.providers.backend_api import BackendApi
 
-__all__ = ["Call", "backend_at", "parse_deadlines", "parse_media", "parse_parameters", "read_key"]
+__all__ = ["Call", "backend_at", "check_text", "parse_deadlines", "parse_parameters", "read_key"]
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,13 +87,28 @@ def read_key(variable: str | None) -> Secret | None:
     if variable is None:
         return None
     value = os.environ.get(variable)
-    if not value:
-        # somebody may have given the key itself: only what looks like a variable's name is shown
-        shown = f" {variable}" if re.fullmatch("[A-Z][A-Z0-9_]{0,63}", variable) else ""
+    # somebody may have given the key itself: only what looks like a variable's name is shown
+    shown = f" {variable}" if re.fullmatch("[A-Z][A-Z0-9_]{0,63}", variable) else ""
+    if value is None:
         raise ConfigurationError(
             f"the environment variable{shown} for the key is not set", "give its name, never the key itself"
         )
+    if not value.strip():
+        raise ConfigurationError(f"the environment variable{shown} for the key is empty", "put the key into it")
+    check_text(f"the key in the environment variable{shown}", value)
     return Secret(value)
+
+
+def check_text(what: str, text: str | None) -> None:
+    """Check that an argument is text, and not just bytes; names of files may be any bytes.
+
+    Raises:
+        InvalidRequestError: It is not UTF-8.
+    """
+    try:
+        (text or "").encode()
+    except UnicodeEncodeError:
+        raise InvalidRequestError(f"{what} is not UTF-8", "convert it, or check the terminal's encoding") from None
 
 
 def parse_parameters(pairs: Sequence[str]) -> dict[str, Any]:
@@ -140,8 +153,3 @@ def parse_deadlines(timeout: float | None, pairs: Sequence[str]) -> Deadlines:
         deadlines = msgspec.structs.replace(deadlines, **{name: seconds})
         deadlines.__post_init__()
     return deadlines
-
-
-def parse_media(names: Sequence[str]) -> list[ImageType]:
-    """Read file names, http(s) URLs and data URIs."""
-    return [name if name.lower().startswith(("http://", "https://", "data:")) else Path(name) for name in names]

@@ -74,7 +74,12 @@ def command(
       backstream chat --json "Hi" | jq .type
     """  # noqa: D301 - click reads \b
     from backstream.cli import call as calls
+    from backstream.cli.attachments import parse_media
 
+    for what, text in (("the prompt", " ".join(prompt)), ("--system", system), ("--model", model), ("--url", url)):
+        calls.check_text(what, text)
+    for what, text in (("--provider", provider), ("--proxy", proxy), ("--param", " ".join(params))):
+        calls.check_text(what, text)
     call = calls.Call(
         model=model,
         url=url,
@@ -89,7 +94,7 @@ def command(
         from backstream.cli.saving import check_folder
 
         check_folder(output)
-    items = calls.parse_media(media)
+    items = parse_media(media)
     opening = [{"role": "system", "content": system}] if system else []
     if not prompt and sys.stdin is not None and sys.stdin.isatty():
         if as_json:
@@ -110,7 +115,8 @@ def _once(
     as_json: bool,
     markdown: bool,
 ) -> int:
-    from backstream.cli.answering import Answer, answer, introduce
+    from backstream.cli.answering import Answer, answer, make_saver
+    from backstream.cli.attachments import check_piped
     from backstream.cli.input import join_prompt, read_piped
     from backstream.cli.running import run
     from backstream.cli.terminal import make_tolerant
@@ -122,12 +128,13 @@ def _once(
             prompt = join_prompt(prompt, piped)
         elif piped is not None:
             media.append(opened.enter_context(piped))
+            check_piped(piped)
         if not prompt.strip() and not media:
-            raise click.UsageError("There is no prompt: give one as an argument, or on standard input")
+            raise click.UsageError("there is no prompt: give one as an argument, or on standard input")
         make_tolerant()
-        if not as_json:
-            introduce(call)
         messages = [*opening, {"role": "user", "content": prompt}]
-        view = make_view(as_json=as_json, markdown=markdown)
-        saved = run(answer(call, messages, media, view, into=Answer(), output=output))
-    return exits.OK if saved else exits.BACKEND_FAILED
+        saver = make_saver(output)
+        saved = None if saver is None else saver.links
+        view = make_view(as_json=as_json, markdown=markdown, saved=saved)
+        good = run(answer(call, messages, media, view, into=Answer(), saver=saver, introduced=as_json))
+    return exits.OK if good else exits.BACKEND_FAILED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import traceback
 from typing import Final
@@ -10,7 +11,14 @@ from typing import Final
 import click
 
 from backstream.cli.terminal import can_style
-from backstream.errors import AuthenticationError, BackstreamError, CallerError, IncompleteStream
+from backstream.errors import (
+    AuthenticationError,
+    BackstreamError,
+    CallerError,
+    ConfigurationError,
+    IncompleteStream,
+    RefusedError,
+)
 
 __all__ = [
     "BACKEND_FAILED",
@@ -21,9 +29,11 @@ __all__ = [
     "OK",
     "REFUSED",
     "USAGE",
+    "check_output",
     "erase_echo",
     "exit_code_of",
     "open_missing_output",
+    "readable",
     "report",
     "say",
     "silence_output",
@@ -53,7 +63,7 @@ _HINTS: Final = {
     "TLSError": "check the server's certificate",
     "ProxyError": "check --proxy and the proxy variables of the environment",
     "DisconnectedError": "try again, or look at the server's log",
-    "AuthenticationError": "name the variable that holds a valid key with --api-key-env",
+    "AuthenticationError": "name the variable that holds the provider's key with --api-key-env NAME",
     "PaymentError": "check the account's credit",
     "RateLimitError": "wait before trying again",
     "ModelNotFoundError": "list the models with: backstream models",
@@ -62,6 +72,11 @@ _HINTS: Final = {
     "ContentTypeError": "check that --url points at a server of the backend-api protocol",
     "RedirectError": "use the address that the server redirects to as --url",
 }
+_SERVER_KEY_HINT: Final = "name the variable that holds the server's key with --server-key-env NAME"
+_PROVIDER_HINT: Final = "list the providers with: backstream providers"
+_PATH_HINT: Final = "check --url: it is the server's address alone, such as http://127.0.0.1:8080"
+
+_ESCAPED_BYTE: Final = re.compile(r"\\udc([89a-f][0-9a-f])")
 
 
 def exit_code_of(error: BaseException) -> int:
@@ -77,8 +92,17 @@ def exit_code_of(error: BaseException) -> int:
 
 def say(text: str) -> None:
     """Write one line for people to standard error, harmless for a terminal."""
-    folded = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    folded = " ".join("".join(c if c.isprintable() else " " for c in readable(text)).split())
     click.echo(f"backstream: {folded}", err=True)
+
+
+def readable(text: str) -> str:
+    r"""Return text with bytes of a name that are no UTF-8 written as ``\xff``, which a shell can be given back."""
+    try:
+        shown = os.fsencode(text).decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # half of a surrogate pair that stands for no byte
+        shown = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return _ESCAPED_BYTE.sub(r"\\x\1", shown)  # as repr has written it
 
 
 def report(error: BaseException) -> int:
@@ -99,9 +123,9 @@ def report(error: BaseException) -> int:
 def _describe(error: BaseException) -> str:
     if isinstance(error, click.UsageError):
         path = error.ctx.command_path if error.ctx is not None else "backstream"
-        return f"{error.format_message().rstrip('.')}; see: {path} --help"
+        return f"{_begin_small(error.format_message().rstrip('.'))}; see: {path} --help"
     if isinstance(error, click.ClickException):
-        return error.format_message()
+        return _begin_small(error.format_message())
     if isinstance(error, BackstreamError):
         return _with_hint(error)
     if isinstance(error, OSError):
@@ -110,14 +134,32 @@ def _describe(error: BaseException) -> str:
     return f"internal error ({type(error).__name__}); set BACKSTREAM_DEBUG=1 to see where, and report it"
 
 
+def _begin_small(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
 def _with_hint(error: BackstreamError) -> str:
-    text = str(error)
-    if isinstance(error, CallerError):
-        return text
-    for cls in type(error).__mro__:
-        if cls.__name__ in _HINTS:
-            return f"{text}; {_HINTS[cls.__name__]}"
-    return f"{text}; run again with -v to see more"
+    return str(error) if isinstance(error, CallerError) else f"{error}; {_hint_for(error)}"
+
+
+def _hint_for(error: BackstreamError) -> str:
+    hint = _refusal_hint(error) if isinstance(error, RefusedError) else None
+    known = (_HINTS[cls.__name__] for cls in type(error).__mro__ if cls.__name__ in _HINTS)
+    return hint or next(known, "run again with -v to see more")
+
+
+def _refusal_hint(error: RefusedError) -> str | None:
+    """What to do where the server itself refused, by a status, and not the provider behind it, by an event."""
+    if error.kind in ("ProviderNotFoundError", "UnknownProviderError"):
+        return _PROVIDER_HINT
+    if error.phase != "headers":
+        return None
+    if isinstance(error, AuthenticationError):
+        return _SERVER_KEY_HINT
+    if error.status in (404, 405):
+        # two meanings of one status; only the advice hangs on the words
+        return _PROVIDER_HINT if "provider" in error.problem.lower() else _PATH_HINT
+    return None
 
 
 def _trace(error: BaseException) -> str:
@@ -131,12 +173,28 @@ def _trace(error: BaseException) -> str:
     return "".join(lines).rstrip()
 
 
-def open_missing_output() -> None:
-    """Open what the caller closed (``>&-``), before a socket gets its number."""
-    if sys.stdout is None:
+def open_missing_output() -> bool:
+    """Open what the caller closed (``>&-``), before a socket gets its number.
+
+    Returns:
+        Whether standard output was there.
+    """
+    there = sys.stdout is not None
+    if not there:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - until the process ends
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115, PTH123
+    return there
+
+
+def check_output(there: bool, command: str) -> None:
+    """Check that a command has somewhere to print to, before it does anything; a server prints nothing.
+
+    Raises:
+        ConfigurationError: Standard output is closed.
+    """
+    if not there and command != "serve":
+        raise ConfigurationError("standard output is closed", "leave it open, or send it to a file or to /dev/null")
 
 
 def erase_echo() -> None:

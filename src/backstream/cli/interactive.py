@@ -9,8 +9,9 @@ from typing import Any, Final
 
 import click
 
-from backstream.cli.answering import Answer, answer, introduce
-from backstream.cli.call import Call, parse_media
+from backstream.cli.answering import Answer, answer, introduce, make_saver
+from backstream.cli.attachments import parse_media
+from backstream.cli.call import Call, check_text
 from backstream.cli.exits import INTERRUPTED, OK, report, say
 from backstream.cli.history import History
 from backstream.cli.running import Loop
@@ -147,13 +148,15 @@ class _Session:
         return True
 
     def _turn(self, text: str) -> None:
+        check_text("the message", text)
         answered = Answer()
         media, self._media = self._media, []
         self.messages.append({"role": "user", "content": text})
-        view = make_view(as_json=False, markdown=self._markdown)
+        saver = make_saver(self._output)
+        view = make_view(as_json=False, markdown=self._markdown, saved=None if saver is None else saver.links)
         try:
             self._loop.run(
-                answer(self._call, self.messages, media, view, into=answered, output=self._output, state=self._state)
+                answer(self._call, self.messages, media, view, into=answered, saver=saver, state=self._state)
             )
         finally:
             if answered.text or (answered.chunks and sys.exc_info()[0] is None):
@@ -173,13 +176,9 @@ class _Session:
         click.echo("the conversation is forgotten", err=True)
 
     def _attach(self, rest: str) -> None:
-        from backstream.transport.media import load_media
-
         if not rest:
             raise ConfigurationError("/media wants a file", "for example /media cat.jpg")
-        items = parse_media([rest])
-        load_media(items)  # a wrong name is told now, not with the next message
-        self._media += items
+        self._media += parse_media([rest], "/media")
         click.echo(f"{harmless(rest)} goes along with the next message", err=True)
 
     def _save(self, rest: str) -> None:

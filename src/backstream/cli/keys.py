@@ -21,7 +21,7 @@ _file_option = click.option(
 
 @click.group("keys", epilog=exits.EPILOG)
 def command() -> None:
-    """Make, list and remove the keys that clients of `backstream serve` need.
+    """Make, list and remove keys for clients of the server.
 
     Where the key file holds a key, the server answers only to clients that send one. The file holds digests, never
     a key.

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
 import click
 
 from backstream.cli import exits
 from backstream.cli.logs import verbose_option
+from backstream.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from backstream.providers.backend_api import BackendApi
 
 __all__ = ["command"]
+
+_MOST_NAMES: Final = 20
 
 
 @click.command("models", epilog=exits.EPILOG)
@@ -28,11 +35,13 @@ def command(provider: str | None, url: str | None, server_key_env: str | None, a
       backstream models Echo
       backstream models --url http://127.0.0.1:8080 --json
     """  # noqa: D301 - click reads \b
-    from backstream.cli.call import backend_at, read_key
+    from backstream.cli.call import backend_at, check_text, read_key
     from backstream.cli.running import run
     from backstream.cli.tables import print_json, print_table
 
-    found = run(backend_at(url, read_key(server_key_env)).fetch_models(provider))
+    check_text("the provider's name", provider)
+    check_text("--url", url)
+    found = run(_fetch(backend_at(url, read_key(server_key_env)), provider))
     if as_json:
         print_json(found)
     elif provider is None:
@@ -40,8 +49,31 @@ def command(provider: str | None, url: str | None, server_key_env: str | None, a
     else:
         rows = list(_rows(found))
         if not rows:
-            exits.say(f"{provider} lists no models, or there is no such provider; see: backstream providers")
+            exits.say(f"{provider} lists no models")
         print_table(("MODEL", "ABOUT"), rows)
+
+
+async def _fetch(backend: type[BackendApi], provider: str | None) -> Any:
+    """Ask for models; the protocol answers an empty list also where there is no such provider.
+
+    Raises:
+        ConfigurationError: There is no such provider.
+    """
+    found = await backend.fetch_models(None if provider is None else quote(provider, safe=""))
+    if provider is None or found != []:
+        return found
+    listed = await backend.fetch_providers()
+    entries = [entry for entry in listed if isinstance(entry, Mapping)] if isinstance(listed, list) else []
+    names = [name for entry in entries if isinstance(name := entry.get("name"), str) and name]
+    if names and provider not in (*names, *(entry.get("label") for entry in entries)):
+        raise ConfigurationError(f"there is no provider {provider!r}", f"use one of: {_some_of(names)}")
+    return found
+
+
+def _some_of(names: list[str]) -> str:
+    rest = len(names) - _MOST_NAMES
+    more = f" and {rest} more (backstream providers lists them)" if rest > 0 else ""
+    return ", ".join(names[:_MOST_NAMES]) + more
 
 
 def _all_rows(found: Any) -> Iterable[tuple[str, str]]:

@@ -59,8 +59,9 @@ def run(arguments: Sequence[str]) -> int:
     Returns:
         The exit code.
     """
-    exits.open_missing_output()
+    there = exits.open_missing_output()
     try:
+        exits.check_output(there, arguments[0] if arguments else "")
         code = _invoke(list(arguments))
         sys.stdout.flush()
     except click.exceptions.Exit as ended:

@@ -26,10 +26,11 @@ def command(url: str | None, server_key_env: str | None, as_json: bool) -> None:
       backstream providers
       backstream providers --url http://127.0.0.1:8080 --json
     """  # noqa: D301 - click reads \b
-    from backstream.cli.call import backend_at, read_key
+    from backstream.cli.call import backend_at, check_text, read_key
     from backstream.cli.running import run
     from backstream.cli.tables import print_json, print_table
 
+    check_text("--url", url)
     found = run(backend_at(url, read_key(server_key_env)).fetch_providers())
     if as_json:
         print_json(found)

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from os import PathLike
 from pathlib import Path
 from ssl import SSLContext
 from typing import IO, Final, NamedTuple
-from urllib.parse import unquote, urljoin, urlsplit
+from urllib.parse import quote, unquote, urljoin, urlsplit
 
+from backstream.chunks import RawResponse
 from backstream.cli.exits import say
 from backstream.errors import BackstreamError, ConfigurationError, TooLargeError
 from backstream.media import decode_data_uri, extension_of, is_data_uri, media_type_of, sniff
+from backstream.reply import fold
 from backstream.transport.session import StreamSession
 
-__all__ = ["LONGEST_FILE_BYTES", "Origin", "check_folder", "safe_name", "save_media"]
+__all__ = ["LONGEST_FILE_BYTES", "Origin", "Saver", "check_folder", "safe_name"]
 
 LONGEST_FILE_BYTES: Final = 1024 * 1024 * 1024
 _UNSAFE: Final = re.compile(r"[^\w.-]+")
+_NOT_IN_LINKS: Final = re.compile(r"[^\w./:~-]")
 _RESERVED: Final = re.compile(r"(?i)(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?")
 
 
@@ -70,38 +75,78 @@ def safe_name(name: str, media_type: str | None, number: int) -> str:
     return cleaned
 
 
-async def save_media(urls: Iterable[str], folder: Path, origin: Origin) -> bool:
-    """Save what an answer's media URLs lead to, and say where each went.
+class Saver:
+    """Saves the media of one answer in a folder: data URIs as they arrive, all else once the answer is over.
 
     Args:
-        urls: Data URIs and URLs, relative ones to the server.
         folder: Where to save.
-        origin: The server that answered.
 
-    Returns:
-        Whether everything was saved.
+    Attributes:
+        links: By data URI, the saved file as Markdown and HTML can name it.
     """
-    good = True
-    for number, url in enumerate(dict.fromkeys(urls), 1):
+
+    def __init__(self, folder: Path) -> None:
+        self.links: dict[str, str] = {}
+        self._folder = folder
+        self._news: list[str] = []
+        self._done: set[str] = set()
+        self._good = True
+
+    def take(self, chunk: RawResponse) -> None:
+        """Save the data URIs of a chunk. Says nothing yet: the answer may be on the same screen."""
+        for url in fold([chunk]).media_urls:
+            if is_data_uri(url) and url not in self._done:
+                with self._noting(url):
+                    path = self._decode(url)
+                    self._news.append(f"saved {path}")
+                    self.links[url] = _link_to(path)
+
+    def tell(self) -> None:
+        """Say where each went."""
+        for line in self._news:
+            say(line)
+        self._news.clear()
+
+    async def finish(self, urls: Iterable[str], origin: Origin) -> bool:
+        """Save the rest, and say where everything went.
+
+        Args:
+            urls: All media URLs of the answer, relative ones to the server.
+            origin: The server that answered.
+
+        Returns:
+            Whether everything was saved.
+        """
+        self.tell()
+        for url in urls:
+            if url not in self._done:
+                with self._noting(url):
+                    path = await _fetch(_resolve(url, origin.url), len(self._done), self._folder, origin)
+                    self._news.append(f"saved {path}")
+                self.tell()
+        return self._good
+
+    @contextlib.contextmanager
+    def _noting(self, url: str) -> Iterator[None]:
+        self._done.add(url)
         try:
-            path = await _save(url, number, folder, origin)
+            yield
         except (BackstreamError, OSError) as error:
             what = error.strerror if isinstance(error, OSError) else error
-            say(f"media {number} was not saved: {what}")
-            good = False
-        else:
-            say(f"saved {path}")
-    return good
+            self._news.append(f"media {len(self._done)} was not saved: {what}")
+            self._good = False
 
-
-async def _save(url: str, number: int, folder: Path, origin: Origin) -> Path:
-    if is_data_uri(url):
+    def _decode(self, url: str) -> Path:
         found = decode_data_uri(url, max_bytes=LONGEST_FILE_BYTES)
-        path, file = _create(folder, safe_name("", found.essence, number))
+        path, file = _create(self._folder, safe_name("", found.essence, len(self._done)))
         with file:
             file.write(found.data)
         return path
-    return await _fetch(_resolve(url, origin.url), number, folder, origin)
+
+
+def _link_to(path: Path) -> str:
+    """A path as Markdown and HTML can name it: with spaces, brackets, quotes and bytes that are no text escaped."""
+    return _NOT_IN_LINKS.sub(lambda found: quote(os.fsencode(found[0])), path.as_posix())
 
 
 def _resolve(url: str, base_url: str) -> str:

@@ -9,12 +9,14 @@ import logging
 import re
 import sys
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
 from backstream.chunks import Content, Finish, Log, Notice, Preview, RawResponse, Reasoning, ToolCalls, Usage
 from backstream.cli.terminal import Notes, can_style, harmless, is_terminal
+from backstream.reply import fold
 
 if TYPE_CHECKING:
     from backstream.cli.markdown import LiveMarkdown
@@ -46,12 +48,13 @@ class View(Protocol):
         ...
 
 
-def make_view(*, as_json: bool, markdown: bool) -> View:
+def make_view(*, as_json: bool, markdown: bool, saved: Mapping[str, str] | None = None) -> View:
     """Choose the view for this standard output.
 
     Args:
         as_json: Raw events, one a line.
         markdown: Whether Markdown may be rendered, where there is a terminal and rich.
+        saved: Links to saved media by the data URI of each, as it grows; ``None`` where media are not saved.
     """
     if as_json:
         return JSONView()
@@ -59,9 +62,9 @@ def make_view(*, as_json: bool, markdown: bool) -> View:
         try:
             from backstream.cli.markdown import LiveMarkdown
         except ImportError:
-            return TextView(None)  # rich is an extra
-        return TextView(LiveMarkdown())
-    return TextView(None)
+            return TextView(None, saved)  # rich is an extra
+        return TextView(LiveMarkdown(), saved)
+    return TextView(None, saved)
 
 
 class JSONView:
@@ -86,10 +89,12 @@ class TextView:
 
     Args:
         markdown: The renderer; ``None`` for plain text.
+        saved: Links to saved media by the data URI of each, as it grows; ``None`` where media are not saved.
     """
 
-    def __init__(self, markdown: LiveMarkdown | None) -> None:
+    def __init__(self, markdown: LiveMarkdown | None, saved: Mapping[str, str] | None = None) -> None:
         self._markdown = markdown
+        self._saved = saved
         self._notes = Notes()
         self._terminal = is_terminal(sys.stdout)
         self._line_open = False
@@ -145,8 +150,11 @@ class TextView:
     def _content(self, chunk: Content) -> None:
         text = chunk.text
         if self._terminal and (chunk.urls is not None or chunk.data is not None):
-            self._note(f"media: {chunk.alt or 'in the answer'} (save it with --output DIR)")
+            advice = " (save it with --output DIR)" if self._saved is None else ""
+            self._note(f"media: {chunk.alt or 'in the answer'}{advice}")
             text = _without_data_uris(text)
+        elif self._saved:
+            text = _with_links(text, chunk, self._saved)
         if not text:
             return
         if self._notes.shared:
@@ -212,6 +220,14 @@ def _call(call: dict[str, object]) -> str:
     if not isinstance(function, dict):
         return "unreadable"
     return f"{function.get('name', '?')}({function.get('arguments', '')})"
+
+
+def _with_links(text: str, chunk: Content, saved: Mapping[str, str]) -> str:
+    """Where media were saved, their files stand in the text instead of all their bytes."""
+    for url in fold([chunk]).media_urls:
+        if url in saved:
+            text = text.replace(url, saved[url])
+    return text
 
 
 def _without_data_uris(text: str) -> str:
