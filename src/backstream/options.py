@@ -135,4 +135,6 @@ def split_options(keywords: Mapping[str, Any]) -> tuple[CallOptions, dict[str, A
     for name in ("proxy", "on_progress"):
         if keywords.get(name) is not None:
             changes[name] = keywords[name]
+    if not callable(changes.get("on_progress", print)):
+        raise ConfigurationError("on_progress cannot be called", "pass a function of (sent_bytes, total_bytes)")
     return (msgspec.structs.replace(options, **changes) if changes else options), body

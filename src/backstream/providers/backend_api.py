@@ -51,7 +51,7 @@ class BackendApi(AsyncGeneratorProvider, ProviderModelMixin):
     @classmethod
     def create_async_generator(
         cls,
-        model: str,
+        model: str | None,
         messages: Messages,
         media: MediaListType = None,
         api_key: str | Secret | Mapping[str, str | Secret] | None = None,
@@ -79,6 +79,8 @@ class BackendApi(AsyncGeneratorProvider, ProviderModelMixin):
             CallerError: The messages, the URL, the key or an option cannot work. Nothing was sent.
             ProviderError: While iterating: the back-end, or the way to it, failed.
         """
+        if not isinstance(model, str | None):
+            raise InvalidRequestError(f"model is a {type(model).__name__}", "pass its name as text")
         check_messages(messages)
         options, members = split_options(kwargs)
         members = {**members, **options.extra_body}
@@ -150,7 +152,7 @@ class BackendApi(AsyncGeneratorProvider, ProviderModelMixin):
 
     @classmethod
     def _spec(cls, base: str) -> BackendSpec:
-        return BackendSpec(name=cls.__name__, url=base.rstrip("/"), headers=dict(cls.headers), ssl=cls.ssl)
+        return BackendSpec(name=cls.__name__, url=base.rstrip("/"), headers=dict(cls.headers or {}), ssl=cls.ssl)
 
 
 def _provider_name(provider: object) -> object:

@@ -120,6 +120,7 @@ class ProviderModelMixin:
         image_models: Those that make images.
         vision_models: Those that see images.
         video_models: Those that make video.
+        models_tags: Tags of a model, for a page that lists them.
         audio_models: Those that speak, with their voices.
     """
 
@@ -130,18 +131,25 @@ class ProviderModelMixin:
     vision_models: ClassVar[Sequence[str]] = ()
     video_models: ClassVar[Sequence[str]] = ()
     audio_models: ClassVar[Mapping[str, Sequence[str]]] = {}
+    models_tags: ClassVar[Mapping[str, Sequence[str]]] = {}
 
     @classmethod
-    def get_models(cls) -> list[str]:
-        """Return the models' names; the default one where no others are listed."""
+    def get_models(cls, api_key: Any = None, **kwargs: Any) -> list[str]:
+        """Return the models' names; the default one where no others are listed.
+
+        Args:
+            api_key: For a subclass that asks its back-end; not used here.
+            **kwargs: Likewise.
+        """
         return list(cls.models or ()) or ([cls.default_model] if cls.default_model else [])
 
     @classmethod
-    def get_model(cls, model: str | None) -> str:
+    def get_model(cls, model: str | None, **kwargs: Any) -> str:
         """Return the name to send for a model asked for.
 
         Args:
             model: A name, an alias, or ``""`` or ``None`` for the default.
+            **kwargs: For a subclass that needs more to choose; not used here.
 
         Returns:
             The alias's target (always the same one), or the name unchanged; an unknown name is the back-end's to judge.

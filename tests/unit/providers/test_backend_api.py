@@ -313,11 +313,13 @@ def test_nonsense_as_url_is_a_clear_error(url: str) -> None:
         ({"api_key": 7}, UnsupportedFeatureError, "api_key is a int"),
         ({"options": 7}, ConfigurationError, "options is a int"),
         ({"deadlines": 7}, ConfigurationError, "deadlines"),
+        ({"on_progress": 7}, ConfigurationError, "on_progress cannot be called"),
+        ({"model": {"name": "m"}}, InvalidRequestError, "model is a dict"),
     ],
 )
 def test_a_callers_mistake_is_told_before_anything_is_sent(call: dict[str, Any], error: type, says: str) -> None:
     with pytest.raises(error, match=says):
-        BackendApi.create_async_generator("m", **{"messages": HI, **call})
+        BackendApi.create_async_generator(**{"model": "m", "messages": HI, **call})
 
 
 async def test_a_string_path_is_never_opened_or_sent(tmp_path: Path) -> None:

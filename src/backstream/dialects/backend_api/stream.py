@@ -86,9 +86,7 @@ class BackendApiParser:
 
     def finish(self, *, framed: bool) -> Block:
         """See :class:`backstream.dialects.base.StreamParser`."""
-        if self._failed:
-            return []
-        block = self._parse(self._decoder.finish())
+        block = [] if self._failed else self._parse(self._decoder.finish())
         if self._failed:
             return block
         evidence = [
