@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote
 
 import click
 
@@ -59,7 +58,7 @@ async def _fetch(backend: type[BackendApi], provider: str | None) -> Any:
     Raises:
         ConfigurationError: There is no such provider.
     """
-    found = await backend.fetch_models(None if provider is None else quote(provider, safe=""))
+    found = await backend.fetch_models(provider)
     if provider is None or found != []:
         return found
     listed = await backend.fetch_providers()

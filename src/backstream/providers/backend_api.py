@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from os import PathLike
 from ssl import SSLContext
 from typing import Any, ClassVar
+from urllib.parse import quote
 
 from backstream.credentials import Secret
 from backstream.dialects.backend_api import CONVERSATION_PATH, BackendApiParser, render_request
@@ -122,7 +123,7 @@ class BackendApi(AsyncGeneratorProvider, ProviderModelMixin):
         Raises:
             ProviderError: The server, or the way to it, failed.
         """
-        return await cls._fetch("models" if provider is None else f"models/{provider}")
+        return await cls._fetch("models" if provider is None else f"models/{quote(provider, safe='')}")
 
     @classmethod
     async def fetch_providers(cls) -> Any:

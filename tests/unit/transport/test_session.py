@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import inspect
-import os
 from typing import Any
 
 import pytest
@@ -144,10 +142,8 @@ async def test_small_documents_are_fetched() -> None:
         assert upstream.requests[0].target == "/models"
 
 
-async def test_a_refused_connection_is_told_in_the_systems_words() -> None:
+async def test_a_refused_connection_is_told_in_plain_words() -> None:
     async with ScriptedUpstream() as upstream:
         port = upstream.port
-    with pytest.raises(
-        ConnectError, match=f"^no connection to 127.0.0.1 port {port}: {os.strerror(errno.ECONNREFUSED)}$"
-    ):
+    with pytest.raises(ConnectError, match=f"^no connection to 127.0.0.1 port {port}: connection refused$"):
         await StreamSession().get(f"http://127.0.0.1:{port}/")
