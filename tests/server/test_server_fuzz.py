@@ -159,7 +159,6 @@ def test_any_form(body: bytes, content_type: str) -> None:
         check(ask(head_and_body("POST", CONVERSATION, raw, headers={"Content-Type": content_type}), [saying()]))
 
 
-@pytest.mark.skipif(not SUITE.is_dir(), reason="the suite of JSON texts is not in this tree")
 async def test_the_json_suite_as_bodies() -> None:
     bodies = [path.read_bytes() for path in sorted(SUITE.rglob("*.json"))]
     assert len(bodies) > 300
