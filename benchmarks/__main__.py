@@ -6,7 +6,6 @@ another machine or hour: ratios are what counts.
 
 from __future__ import annotations
 
-import contextlib
 import importlib.metadata
 import json
 import os
@@ -15,10 +14,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.clients import CLIENTS, LOADS
+from benchmarks.upstream import running
 
 ROOT = Path(__file__).parent.parent
 RUNS = 5
@@ -31,22 +30,6 @@ def python(*arguments: str) -> dict[str, float]:
     if done.returncode:
         raise SystemExit(f"{' '.join(arguments)} failed:\n{done.stderr}{done.stdout}")
     return dict(json.loads(done.stdout))
-
-
-@contextlib.contextmanager
-def upstream() -> Iterator[str]:
-    """The scripted upstream, in a process of its own."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.upstream"],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        yield process.stdout.readline().strip()
-        process.stdin.close()
 
 
 def spread(values: list[float]) -> dict[str, float]:
@@ -129,7 +112,7 @@ def weight() -> dict[str, float]:
 def main() -> None:
     """Measure, print, and write the results down."""
     print(f"Python {sys.version.split()[0]}, {os.cpu_count()} cores")
-    with upstream() as port:
+    with running() as port:
         results = {"client_cpu": client_cpu(port), "media": media(port), "weight": weight()}
     folder = ROOT / "benchmarks" / "results"
     folder.mkdir(exist_ok=True)

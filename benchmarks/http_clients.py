@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 
 from benchmarks.clients import LOADS, Content, Finish, floor_stream, target
+from benchmarks.upstream import running
 
 ROOT = Path(__file__).parent.parent
 PEERS = ROOT / "build" / "http-clients"
@@ -114,15 +115,7 @@ def peers_python() -> str:
 def main() -> None:
     """Measure in turns, print the medians and the ratios to the floor."""
     others = peers_python()
-    with subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.upstream"],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as upstream:
-        assert upstream.stdout is not None
-        port = upstream.stdout.readline().strip()
+    with running() as port:
         for load in MEASURED:
             figures: dict[str, list[float]] = {name: [] for name in CLIENTS}
             for _ in range(RUNS):
@@ -141,7 +134,6 @@ def main() -> None:
                 median = statistics.median(values)
                 spread = f"{min(values):.2f}–{max(values):.2f}"
                 print(f"{load:22} {name:12} {median:7.2f} µs ({spread})  {median / floor:5.2f} × floor")
-        upstream.terminate()
 
 
 if __name__ == "__main__":

@@ -7,8 +7,12 @@ Run as a module it prints its port on one line and serves until its standard inp
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import subprocess
 import sys
 import urllib.parse
+from collections.abc import Iterator
+from pathlib import Path
 
 CONTENT = "The quick brown fox jumps over the lazy dog while the stream goes on and on until it ends, word by word."
 
@@ -85,6 +89,18 @@ async def main() -> None:
     print(server.sockets[0].getsockname()[1], flush=True)
     await asyncio.to_thread(sys.stdin.read)
     server.close()
+
+
+@contextlib.contextmanager
+def running() -> Iterator[str]:
+    """Run the upstream in a process of its own, and give its port."""
+    command = [sys.executable, "-m", "benchmarks.upstream"]
+    root = Path(__file__).parent.parent
+    with subprocess.Popen(command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        yield process.stdout.readline().strip()
+        process.stdin.close()
 
 
 if __name__ == "__main__":

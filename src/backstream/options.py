@@ -7,7 +7,7 @@ The list is closed: every other keyword of a call goes into the request body. Pu
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
@@ -101,14 +101,7 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         return f"<CallOptions deadlines={self.deadlines!r} proxy={'set' if self.proxy else 'unset'}>"
 
 
-LOCAL_KEYWORDS: Mapping[str, Literal["options", "deadlines", "proxy", "on_progress", "timeout"]] = {
-    "options": "options",
-    "deadlines": "deadlines",
-    "proxy": "proxy",
-    "on_progress": "on_progress",
-    "timeout": "timeout",
-    "stream_timeout": "timeout",
-}
+LOCAL_KEYWORDS = frozenset({"options", "deadlines", "proxy", "on_progress", "timeout", "stream_timeout"})
 """Keywords of a call that act here and never go into the body."""
 
 

@@ -95,7 +95,7 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
     future = asyncio.run_coroutine_threadsafe(coroutine, loop)
     try:
         return future.result()
-    except BaseException:
+    except BaseException:  # above all Ctrl-C, which must not leave the coroutine running
         future.cancel()
         raise
 

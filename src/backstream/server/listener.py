@@ -67,7 +67,7 @@ def _bind_one(address: str, port: int) -> socket.socket:
         opened.setblocking(False)
         opened.bind(target)
         opened.listen(_BACKLOG)
-    except BaseException:
+    except BaseException:  # whatever it was, nobody else knows the socket yet
         opened.close()
         raise
     return opened

@@ -220,7 +220,7 @@ def _respond(request: Request, route: Route, pool: Pool, connection: Connection,
     if "content-encoding" in response.headers and response.ok:
         try:
             response.start_decoding()
-        except BaseException:
+        except BaseException:  # the caller never gets the response, so cannot close it
             response.abort()
             raise
     return response

@@ -189,10 +189,12 @@ async def test_two_readers_at_once_are_a_misuse() -> None:
 
 
 async def test_its_repr_tells_its_state() -> None:
-    result, _ = result_of([A, DONE])
+    result, _ = result_of([A], [DONE])
     assert repr(result) == "<AsyncResult not started>"
     await anext(result)
-    assert repr(result) == "<AsyncResult running>" or "complete" in repr(result)
+    assert repr(result) == "<AsyncResult running>"
+    with pytest.raises(StopAsyncIteration):
+        await anext(result)
     await result.aclose()
     assert repr(result) == "<AsyncResult complete>"
 
