@@ -1,4 +1,4 @@
-"""A media item as a piece of a request body: its ``data:`` URI, made in steps while it is being sent. Pure."""
+"""A media item as a piece of a request body: its base64, made in steps while it is being sent. Pure."""
 
 from __future__ import annotations
 
@@ -11,36 +11,40 @@ from backstream.errors import InvalidMediaError
 from backstream.media.data_uri import render_prefix
 from backstream.media.item import MediaItem
 
-__all__ = ["DataURISegment"]
+__all__ = ["Base64Segment", "DataURISegment"]
 
 STEP_BYTES: Final = 48 * 1024
 """How much is encoded at a time: a multiple of three, so that only the last step has padding; 64 KiB of text."""
 
 
-class DataURISegment:
-    """The ``data:`` URI of a media item, as a segment of a request body.
+class Base64Segment:
+    """The base64 of a media item, as a segment of a request body.
 
     Its text needs no escaping inside a JSON string. Memory does not depend on the size of the item.
 
     Args:
         item: Media with bytes of its own.
+        before: What to write before it.
+        after: What to write after it.
 
     Raises:
-        InvalidMediaError: The item is a URL, or its type cannot stand in a URI.
+        InvalidMediaError: The item is a URL.
     """
 
-    __slots__ = ("_item", "_prefix")
+    __slots__ = ("_after", "_before", "_item")
 
-    def __init__(self, item: MediaItem) -> None:
+    def __init__(self, item: MediaItem, *, before: bytes = b"", after: bytes = b"") -> None:
         if item.blocks is None:
             raise InvalidMediaError("a URL has no bytes to encode", "pass it on as it is")
         self._item: Final = item
-        self._prefix: Final = render_prefix(item.media_type).encode("ascii")
+        self._before: Final = before
+        self._after: Final = after
 
     @property
     def size(self) -> int | None:
-        """The exact length of the URI in bytes; ``None`` where the item's size is unknown."""
-        return None if self._item.size is None else len(self._prefix) + (self._item.size + 2) // 3 * 4
+        """The exact length of the text in bytes; ``None`` where the item's size is unknown."""
+        around = len(self._before) + len(self._after)
+        return None if self._item.size is None else around + (self._item.size + 2) // 3 * 4
 
     @property
     def replayable(self) -> bool:
@@ -48,12 +52,12 @@ class DataURISegment:
         return self._item.replayable
 
     def blocks(self) -> Iterator[bytes]:
-        """Yield the URI from its start, in blocks of at most 64 KiB.
+        """Yield the text from its start, in blocks of at most 64 KiB.
 
         Raises:
             InvalidMediaError: The source cannot be read, or has more or fewer bytes than it announced.
         """
-        yield self._prefix
+        yield self._before
         pending = bytearray()
         with contextlib.closing(self._checked()) as source:
             for block in source:
@@ -72,6 +76,8 @@ class DataURISegment:
                 pending += view[whole:]
         if pending:
             yield b2a_base64(pending, newline=False)
+        if self._after:
+            yield self._after
 
     def _checked(self) -> Generator[bytes, None, None]:
         """Yield the item's blocks, and hold it to the size it announced."""
@@ -92,7 +98,25 @@ class DataURISegment:
             raise InvalidMediaError(f"only {seen} of the {announced} bytes announced", _CHANGED)
 
     def __repr__(self) -> str:
-        return f"<DataURISegment {self._item!r}>"
+        return f"<{type(self).__name__} {self._item!r}>"
+
+
+class DataURISegment(Base64Segment):
+    """The ``data:`` URI of a media item, as a segment of a request body.
+
+    Args:
+        item: Media with bytes of its own.
+        before: What to write before it.
+        after: What to write after it.
+
+    Raises:
+        InvalidMediaError: The item is a URL, or its type cannot stand in a URI.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, item: MediaItem, *, before: bytes = b"", after: bytes = b"") -> None:
+        super().__init__(item, before=before + render_prefix(item.media_type).encode("ascii"), after=after)
 
 
 _CHANGED: Final = "the file changed while it was being sent; send a copy"

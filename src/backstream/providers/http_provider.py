@@ -15,7 +15,7 @@ from backstream.options import CallOptions
 from backstream.reply import Block, End, has_content
 from backstream.transport.exchange import secret_texts
 from backstream.transport.session import StreamResponse, StreamSession
-from backstream.transport.status import redact
+from backstream.wire.status import redact
 from backstream.wire.http import Body
 
 __all__ = ["BackendSpec", "HTTPSource", "open_source"]

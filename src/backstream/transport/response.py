@@ -19,7 +19,7 @@ from backstream.errors import (
 from backstream.transport.answer import Answer, Framing
 from backstream.transport.connection import Connection
 from backstream.transport.content import charset_of
-from backstream.transport.status import describe, redact, refusal_for
+from backstream.wire.status import describe, redact, refusal_for
 from backstream.wire.encoding import ContentDecoder, make_decoder
 from backstream.wire.http import Headers, media_type
 from backstream.wire.json_text import decode_json

@@ -14,7 +14,7 @@ import msgspec
 
 from backstream.errors import DecodeError
 
-__all__ = ["decode_json", "encode_json", "replace_half_pairs"]
+__all__ = ["decode_json", "encode_json", "replace_half_pairs", "replace_halves"]
 
 _BOM: Final = b"\xef\xbb\xbf"
 _WELL_FORMED: Final = re.compile(
@@ -59,7 +59,7 @@ def encode_json(value: object) -> bytes:
     try:
         return msgspec.json.encode(value)
     except UnicodeEncodeError:
-        return msgspec.json.encode(_repair(msgspec.to_builtins(value)))
+        return msgspec.json.encode(replace_halves(msgspec.to_builtins(value)))
 
 
 def replace_half_pairs(text: str) -> str:
@@ -67,13 +67,14 @@ def replace_half_pairs(text: str) -> str:
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
-def _repair(value: object) -> object:
+def replace_halves(value: object) -> object:
+    """Write U+FFFD for each half of a surrogate pair in every text of a tree of dicts, lists and tuples."""
     if isinstance(value, str):
         return replace_half_pairs(value)
     if isinstance(value, dict):
-        return {_repair(name): _repair(member) for name, member in value.items()}
+        return {replace_halves(name): replace_halves(member) for name, member in value.items()}
     if isinstance(value, list | tuple):
-        return [_repair(item) for item in value]
+        return [replace_halves(item) for item in value]
     return value
 
 

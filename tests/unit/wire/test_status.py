@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from backstream.errors import RateLimitError
-from backstream.transport.status import describe, parse_retry_after, redact, refusal_for
+from backstream.wire.status import describe, parse_retry_after, redact, refusal_for
 
 BODIES = [
     (b'{"error": {"message": "m", "type": "t", "code": "c"}}', ("m", "c")),

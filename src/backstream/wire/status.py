@@ -1,4 +1,4 @@
-"""What a refusing status means: which error, in which words, and when to come back. Pure."""
+"""What a refusing status means: which error, in which words, and when to come back. Pure; knows no back-end."""
 
 from __future__ import annotations
 

@@ -1,0 +1,229 @@
+"""What a caller passed to a call, as a typed request: model, messages, media, and keywords by OpenAI's names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from backstream.errors import InvalidRequestError
+from backstream.media.item import MediaItem
+from backstream.messages import Messages
+from backstream.request.messages import kind_of, parse_messages
+from backstream.request.parts import MediaPart, Turn
+from backstream.request.values import (
+    PARAMETERS,
+    ReasoningSettings,
+    Request,
+    ResponseFormat,
+    Tool,
+    ToolChoice,
+)
+
+__all__ = [
+    "attach_media",
+    "parse_call",
+    "parse_reasoning",
+    "parse_response_format",
+    "parse_tool",
+    "parse_tool_choice",
+]
+
+_OTHER_NAMES = {
+    "max_completion_tokens": "max_tokens",
+    "max_output_tokens": "max_tokens",
+    "stop_sequences": "stop",
+    "repeat_penalty": "repetition_penalty",
+}
+
+
+def parse_call(
+    model: str, messages: Messages, media: Sequence[MediaItem] = (), members: Mapping[str, Any] | None = None
+) -> Request:
+    """Make a request of what a caller passed.
+
+    Args:
+        model: The model, as the back-end names it.
+        messages: The conversation.
+        media: Joined to the last turn of the user.
+        members: Every keyword of the call, by the names of OpenAI's chat completions; what is not known here becomes
+            ``extra``. ``None`` values are left out.
+
+    Raises:
+        InvalidRequestError: A message or a parameter has another shape.
+        InvalidMediaError: A ``data:`` URI in a message cannot be read.
+    """
+    known: dict[str, Any] = {}
+    extra: dict[str, Any] = {}
+    for given, value in (members or {}).items():
+        if value is None:
+            continue
+        name = _OTHER_NAMES.get(given, given)
+        if name in _PARSERS:
+            known[name] = _PARSERS[name](value)
+        elif name in PARAMETERS:
+            known[name] = value
+        elif name == "reasoning_effort":
+            known["reasoning"] = msgspec.structs.replace(known.get("reasoning", ReasoningSettings()), effort=value)
+        elif name == "stream":
+            known["stream"] = value
+        else:
+            extra[given] = value
+    turns = attach_media(parse_messages(messages), media)
+    try:
+        checked = msgspec.convert(known, _Checked)
+    except msgspec.ValidationError as error:
+        problem = str(error).splitlines()[0]
+    else:
+        given_names = {name: getattr(checked, name) for name in known}
+        return Request(model=model, turns=turns, extra=extra, **given_names)
+    raise InvalidRequestError(f"a parameter of the call: {problem}")
+
+
+_Checked: Any = msgspec.defstruct(
+    "_Checked",
+    [
+        (field.name, field.type, msgspec.field(default=None))
+        for field in msgspec.structs.fields(Request)
+        if field.name in (*PARAMETERS, "stream", "tools", "tool_choice", "response_format", "reasoning")
+    ],
+)
+
+
+def attach_media(turns: tuple[Turn, ...], media: Sequence[MediaItem]) -> tuple[Turn, ...]:
+    """Join media to the last turn of the user; to a turn of their own where there is none."""
+    if not media:
+        return turns
+    parts = tuple(
+        MediaPart(kind=kind_of(item.media_type), media_type=item.media_type, url=item.url, filename=item.filename)
+        if item.url is not None
+        else MediaPart(kind=kind_of(item.media_type), media_type=item.media_type, item=item, filename=item.filename)
+        for item in media
+    )
+    for index in range(len(turns) - 1, -1, -1):
+        if turns[index].role == "user":
+            whole = msgspec.structs.replace(turns[index], parts=(*turns[index].parts, *parts))
+            return (*turns[:index], whole, *turns[index + 1 :])
+    return (*turns, Turn(role="user", parts=parts))
+
+
+def parse_tool(tool: object) -> Tool:
+    """Read a tool in OpenAI's shape, nested (chat) or flat (Responses); one of another type is a back-end's own.
+
+    Raises:
+        InvalidRequestError: It is no object, or a function without a name.
+    """
+    if isinstance(tool, Tool):
+        return tool
+    if not isinstance(tool, Mapping):
+        raise InvalidRequestError(f"a tool is a {type(tool).__name__}", "pass an object with a function")
+    function = tool.get("function", tool) if tool.get("type", "function") == "function" else None
+    if function is None:
+        return Tool(opaque={"": tool})
+    if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
+        raise InvalidRequestError("a tool of type 'function' has no name")
+    parameters = function.get("parameters")
+    if parameters is None:
+        parameters = function.get("input_schema")  # as Anthropic calls it
+    mark = tool.get("cache_control")
+    return Tool(
+        name=function["name"],
+        description=function.get("description"),
+        parameters=parameters,
+        strict=function.get("strict"),
+        cache_control=mark if isinstance(mark, Mapping) else None,
+    )
+
+
+def _parse_tools(tools: object) -> tuple[Tool, ...]:
+    if isinstance(tools, str | Mapping) or not isinstance(tools, Sequence):
+        raise InvalidRequestError(f"tools is a {type(tools).__name__}", "pass a list")
+    return tuple(map(parse_tool, tools))
+
+
+def parse_tool_choice(choice: object) -> ToolChoice:
+    """Read a tool choice in OpenAI's shape.
+
+    Raises:
+        InvalidRequestError: Another shape.
+    """
+    if isinstance(choice, ToolChoice):
+        return choice
+    if choice == "any":
+        return ToolChoice(mode="required")
+    if choice in ("auto", "none", "required"):
+        return ToolChoice(mode=choice)
+    if isinstance(choice, Mapping):
+        if choice.get("type") == "allowed_tools":
+            allowed = choice.get("allowed_tools", choice)
+            names = tuple(parse_tool(tool).name for tool in allowed.get("tools", ()))
+            return ToolChoice(mode="required" if allowed.get("mode") == "required" else "auto", names=names)
+        function = choice.get("function", choice)
+        if isinstance(function, Mapping) and isinstance(function.get("name"), str):
+            return ToolChoice(mode="tool", names=(function["name"],))
+    raise InvalidRequestError("tool_choice has another shape", 'use "auto", "none", "required", or an object')
+
+
+def parse_response_format(form: object) -> ResponseFormat:
+    """Read a response format in OpenAI's shape.
+
+    Raises:
+        InvalidRequestError: Another shape.
+    """
+    if isinstance(form, ResponseFormat):
+        return form
+    if isinstance(form, Mapping):
+        kind = form.get("type")
+        if kind in ("text", "json_object"):
+            return ResponseFormat(kind=kind)
+        inner = form.get("json_schema", form)
+        if kind == "json_schema" and isinstance(inner, Mapping) and isinstance(inner.get("schema"), Mapping):
+            return ResponseFormat(
+                kind="json_schema",
+                schema=inner["schema"],
+                name=inner.get("name"),
+                description=inner.get("description"),
+                strict=inner.get("strict"),
+            )
+    raise InvalidRequestError("response_format has another shape", 'use {"type": "json_schema", "json_schema": {…}}')
+
+
+def parse_reasoning(reasoning: object) -> ReasoningSettings:
+    """Read settings of reasoning: an effort, or an object in the shape of OpenAI's Responses or of OpenRouter.
+
+    Raises:
+        InvalidRequestError: Another shape.
+    """
+    if isinstance(reasoning, ReasoningSettings):
+        return reasoning
+    if isinstance(reasoning, str):
+        return ReasoningSettings(effort=reasoning)
+    if isinstance(reasoning, bool):
+        return ReasoningSettings(enabled=reasoning)
+    if isinstance(reasoning, Mapping):
+        budget = reasoning.get("budget_tokens", reasoning.get("max_tokens"))
+        return ReasoningSettings(
+            enabled=reasoning.get("enabled"),
+            effort=reasoning.get("effort"),
+            budget_tokens=budget,
+            summary=reasoning.get("summary"),
+        )
+    raise InvalidRequestError(f"reasoning is a {type(reasoning).__name__}", 'use {"effort": "low"}')
+
+
+def _parse_stop(stop: object) -> tuple[str, ...]:
+    if isinstance(stop, str):
+        return (stop,)
+    if isinstance(stop, Sequence) and all(isinstance(text, str) for text in stop):
+        return tuple(stop)
+    raise InvalidRequestError("stop is neither text nor a list of texts")
+
+
+_PARSERS: Mapping[str, Any] = {
+    "tools": _parse_tools,
+    "tool_choice": parse_tool_choice,
+    "response_format": parse_response_format,
+    "reasoning": parse_reasoning,
+    "stop": _parse_stop,
+}
