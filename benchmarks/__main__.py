@@ -1,7 +1,8 @@
 """``make bench``: measure everything side by side, in one go, and print tables.
 
 Writes ``benchmarks/results/latest.json``. Figures of one run are to be compared with one another, not with those of
-another machine or hour: ratios are what counts.
+another machine or hour: ratios are what counts. Programs that are compared with ours get environments of their own,
+``.venv-bench/<name>``, at the first run; ``python -m benchmarks --ours`` leaves them out.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.chat import chat_cpu
 from benchmarks.clients import CLIENTS, LOADS
 from benchmarks.upstream import running
 
@@ -40,7 +42,9 @@ def spread(values: list[float]) -> dict[str, float]:
 def client_cpu(port: str) -> dict[str, dict[str, dict[str, float]]]:
     """CPU microseconds of the client process per received event; the clients take turns."""
     table: dict[str, dict[str, dict[str, float]]] = {}
-    print(f"\nClient: CPU µs per event, median of {RUNS} (lowest–highest), and ratio to the raw floor of the same run")
+    print(
+        f"\nbackend-api stream: CPU µs per event, median of {RUNS} (lowest–highest), and ratio to the run's raw floor"
+    )
     for load in LOADS:
         figures: dict[str, list[float]] = {name: [] for name in CLIENTS}
         for _ in range(RUNS):
@@ -113,10 +117,17 @@ def main() -> None:
     """Measure, print, and write the results down."""
     print(f"Python {sys.version.split()[0]}, {os.cpu_count()} cores")
     with running() as port:
-        results = {"client_cpu": client_cpu(port), "media": media(port), "weight": weight()}
+        results = {
+            "client_cpu": client_cpu(port),
+            "chat_cpu": (chat := chat_cpu(port, peers="--ours" not in sys.argv[1:])),
+            "media": media(port),
+            "weight": weight(),
+        }
     folder = ROOT / "benchmarks" / "results"
     folder.mkdir(exist_ok=True)
     (folder / "latest.json").write_text(json.dumps(results, indent=2) + "\n")
+    if chat["failed"]:
+        raise SystemExit("a client of our own failed; see above")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Our transport beside other HTTP clients: CPU per event for the same stream, split and decoded in the same way.
 
-``python -m benchmarks.http_clients`` makes a virtual environment for the others under ``build/``, starts the scripted
-upstream, lets the clients take turns, and prints a table. Compare figures of one run only.
+``python -m benchmarks.http_clients`` makes an environment for the others, starts the scripted upstream, lets the
+clients take turns, and prints a table. Compare figures of one run only.
 """
 
 from __future__ import annotations
@@ -13,16 +13,14 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from benchmarks.clients import LOADS, Content, Finish, floor_stream, target
+from benchmarks.environments import ROOT, interpreter
 from benchmarks.upstream import running
 
-ROOT = Path(__file__).parent.parent
-PEERS = ROOT / "build" / "http-clients"
 RUNS = 5
 MEASURED = ("coalesced", "one a packet", "200 paced streams")
 
@@ -103,18 +101,9 @@ async def run(name: str, port: int, load: str) -> float:
     return cpu / sum(counts) * 1e6
 
 
-def peers_python() -> str:
-    """Make the environment of the other clients, once."""
-    python = PEERS / "bin" / "python"
-    if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", str(PEERS)], check=True)
-        subprocess.run([str(python), "-m", "pip", "install", "--quiet", "aiohttp", "httpx", "msgspec"], check=True)
-    return str(python)
-
-
 def main() -> None:
     """Measure in turns, print the medians and the ratios to the floor."""
-    others = peers_python()
+    others = str(interpreter("http-clients"))
     with running() as port:
         for load in MEASURED:
             figures: dict[str, list[float]] = {name: [] for name in CLIENTS}

@@ -1,6 +1,8 @@
 """The scripted upstream of the benchmarks: one process of its own, so that its CPU time is nobody else's.
 
 Speaks just enough HTTP: whatever is POSTed, the path says what to answer, ``/<mode>/…``, and the query how much of it.
+Mode ``chat`` answers as an OpenAI-compatible server; as clients append to their base URL, and some drop its query, the
+second part of the path may stand for the query: ``/chat/events=20&packet=5/v1/chat/completions``.
 Run as a module it prints its port on one line and serves until its standard input closes.
 """
 
@@ -11,7 +13,7 @@ import contextlib
 import subprocess
 import sys
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 CONTENT = "The quick brown fox jumps over the lazy dog while the stream goes on and on until it ends, word by word."
@@ -23,7 +25,33 @@ def event(number: int) -> bytes:
     return b'event: content\ndata: {"type": "content", "content": "%b"}\n\n' % text.encode()
 
 
+def word(number: int) -> str:
+    """The text of one chat event."""
+    return f"{number:06d} on "
+
+
+CHAT = (
+    b'data: {"id":"chatcmpl-7h2K","object":"chat.completion.chunk","created":1763800000,"model":"bench",'
+    b'"choices":[{"index":0,"delta":%b,"finish_reason":%b}]}\n\n'
+)
+
+
+def chat_event(number: int) -> bytes:
+    """One event of about 180 bytes, as an OpenAI-compatible server writes it."""
+    return CHAT % (b'{"content":"%b"}' % word(number).encode(), b"null")
+
+
 FINISH = b'event: finish\ndata: {"type": "finish", "finish": {"reason": "stop"}}\n\n'
+
+MODES: dict[str, tuple[bytes, Callable[[int], bytes], bytes]] = {
+    # mode: what goes before the events, an event, what goes behind them
+    "events": (b"", event, FINISH),
+    "chat": (
+        CHAT % (b'{"role":"assistant","content":""}', b"null"),
+        chat_event,
+        CHAT % (b"{}", b'"stop"') + b"data: [DONE]\n\n",
+    ),
+}
 
 
 def chunk(data: bytes) -> bytes:
@@ -39,8 +67,10 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
             await swallow_body(head, reader)
             target = head.split(b" ", 2)[1].decode()
             path, _, query = target.partition("?")
-            wanted = {name: values[0] for name, values in urllib.parse.parse_qs(query).items()}
-            await stream(writer, path.strip("/").split("/")[0], wanted)
+            mode, *parts = path.strip("/").split("/")
+            query = parts[0] if mode == "chat" else query
+            wanted = {name: values[0] for name, values in urllib.parse.parse_qs(urllib.parse.unquote(query)).items()}
+            await stream(writer, mode, wanted)
             if wanted.get("framing") == "close":
                 break
     except (asyncio.IncompleteReadError, ConnectionError):
@@ -66,11 +96,14 @@ async def swallow_body(head: bytes, reader: asyncio.StreamReader) -> None:
 async def stream(writer: asyncio.StreamWriter, mode: str, wanted: dict[str, str]) -> None:
     """Write one answer: ``events`` in packets of ``packet`` events, ``pause`` seconds apart."""
     events, packet = int(wanted.get("events", 1)), int(wanted.get("packet", 1))
+    before, make, behind = MODES.get(mode, MODES["events"])
     pause, framing = float(wanted.get("pause", 0)), wanted.get("framing", "packet")
     coding = b"Connection: close\r\n" if framing == "close" else b"Transfer-Encoding: chunked\r\n"
     writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n" + coding + b"\r\n")
+    if before:
+        writer.write(before if framing == "close" else chunk(before))
     for first in range(0, events, packet):
-        parts = [event(number) for number in range(first, min(first + packet, events))]
+        parts = [make(number) for number in range(first, min(first + packet, events))]
         if framing == "event":
             data = b"".join(map(chunk, parts))
         else:
@@ -79,7 +112,7 @@ async def stream(writer: asyncio.StreamWriter, mode: str, wanted: dict[str, str]
         writer.write(data)
         await writer.drain()
         await asyncio.sleep(pause)
-    writer.write(FINISH if framing == "close" else chunk(FINISH) + b"0\r\n\r\n")
+    writer.write(behind if framing == "close" else chunk(behind) + b"0\r\n\r\n")
     await writer.drain()
 
 
