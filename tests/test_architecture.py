@@ -18,14 +18,18 @@ FLOORS = {  # a module imports only from lower floors, or from its own room
     "chunks": 0,
     "credentials": 0,
     "messages": 0,
+    "models": 0,
     "options": 0,
     "reply": 0,
+    "request": 0,
+    "schema": 0,
     "media": 0,
     "wire": 1,
     "dialects": 2,
     "transport": 2,
     "providers": 3,
     "registry": 4,
+    "tools": 4,
     "sync": 5,
     "client": 5,
     "batch": 5,
@@ -34,7 +38,20 @@ FLOORS = {  # a module imports only from lower floors, or from its own room
     "testing": 7,
 }
 
-PURE = ("errors", "chunks", "credentials", "messages", "options", "reply", "media", "wire", "dialects")
+PURE = (
+    "errors",
+    "chunks",
+    "credentials",
+    "messages",
+    "models",
+    "options",
+    "reply",
+    "request",
+    "schema",
+    "media",
+    "wire",
+    "dialects",
+)
 
 
 def modules() -> Iterator[tuple[str, Path]]:
