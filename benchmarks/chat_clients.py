@@ -86,11 +86,14 @@ def backstream_dialect(port: int, load: str, events: int) -> Stream:
     async def stream(texts: list[str]) -> None:
         parser = openai_chat.OpenAIChat().stream_parser()
         async with StreamSession().post(url, json=body) as response:
+            last: object = None
             while data := await response.read_block():
-                texts += [chunk.content for chunk in parser.feed(data) if isinstance(chunk, Content)]
-            end = parser.finish(framed=response.framing != "close")[-1]
-        if not isinstance(end, End) or end.state != "complete":
-            raise SystemExit(f"the stream ended as {end!r}")
+                if block := parser.feed(data):
+                    texts += [chunk.content for chunk in block if isinstance(chunk, Content)]
+                    last = block[-1]
+            last = [last, *parser.finish(framed=response.framing != "close")][-1]
+        if not isinstance(last, End) or last.state != "complete":
+            raise SystemExit(f"the stream ended with {last!r}")
 
     return stream
 
