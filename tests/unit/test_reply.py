@@ -17,6 +17,7 @@ from backstream.chunks import (
     Usage,
 )
 from backstream.reply import Reply, fold, has_content
+from backstream.request import ReasoningPart, TextPart, ToolCallPart
 
 
 def test_chunks_add_up_to_a_reply() -> None:
@@ -38,12 +39,10 @@ def test_chunks_add_up_to_a_reply() -> None:
         ]
     )
     assert reply == Reply(
-        text="Hello",
-        reasoning="so ",
+        parts=(ReasoningPart(text="so "), TextPart(text="Hello"), ToolCallPart(id="1", arguments="{}")),
         media_urls=("/a", "/b", "data:audio/wav;base64,", "/c"),
-        tool_calls=({"id": "1"},),
         usage=usage,
-        finish_reason="stop",
+        finish=Finish(finish={"reason": "stop"}),
         provider={"name": "P"},
         conversation={"P": {"id": 1}},
     )

@@ -97,7 +97,7 @@ async def test_the_variants_of_echo(model: str, kind: type) -> None:
     assert any(type(chunk) is kind for chunk in chunks)
     reply = fold(chunks)
     if model == "echo-tools":
-        assert reply.tool_calls[0]["function"]["name"] == "look_up"
+        assert reply.tool_calls[0].name == "look_up"
         assert reply.finish_reason == "tool_calls"
     if model == "echo-media":
         assert reply.media_urls[0].startswith("data:image/png;base64,")

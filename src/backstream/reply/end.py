@@ -1,0 +1,52 @@
+"""How a stream ends, and what in it counts as content."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from backstream.chunks import (
+    Content,
+    Media,
+    Preview,
+    RawResponse,
+    Reasoning,
+    Refusal,
+    ToolCallDelta,
+    ToolCalls,
+    Variant,
+)
+from backstream.errors import BackstreamError
+
+__all__ = ["Block", "End", "EndState", "has_content"]
+
+EndState = Literal["complete", "incomplete", "failed", "cancelled"]
+
+
+class End(msgspec.Struct, frozen=True):
+    """How a stream ended. Travels as the last item of the last block between layers; never a wire event.
+
+    Attributes:
+        state: ``complete`` only on the back-end's word for done, or, where its protocol has none, on a body that HTTP
+            framed to its end. ``incomplete``: cut off. ``failed``: the back-end's error, or nothing received.
+            ``cancelled``: the caller left.
+        evidence: What the state rests on, e.g. ``("finish", "last-chunk")``.
+        error: What the consumer is to be told once every earlier chunk was delivered; ``None`` for ``complete``.
+    """
+
+    state: EndState
+    evidence: tuple[str, ...] = ()
+    error: BackstreamError | None = None
+
+
+Block: TypeAlias = "list[RawResponse | End]"
+"""What one read of the socket brought: chunks, and at the very end one :class:`End`."""
+
+_CONTENT = (Content, Reasoning, ToolCallDelta, ToolCalls, Refusal, Media, Variant, Preview)
+
+
+def has_content(block: Iterable[object]) -> bool:
+    """Tell whether a block holds something the model said: what the content clocks and the commit point wait for."""
+    return any(isinstance(chunk, _CONTENT) for chunk in block)
