@@ -6,10 +6,12 @@ import asyncio
 import os
 import subprocess
 import venv
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from conformance.support_aimock import Aimock, running_aimock
 
 ROOT = Path(__file__).parent.parent.parent
 VERSIONS = ("0.5.9.0", "6.7.4", "6.7.5", "7.5.0", "8.8.6")
@@ -56,3 +58,18 @@ def foreign(g4f_python: Path, tmp_path: Path) -> Run:
         return out.decode()
 
     return run
+
+
+@pytest.fixture(scope="session")
+def aimock_program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aimock]:
+    """The npm package aimock, running on a loopback port until the last test is done."""
+    with running_aimock(tmp_path_factory.mktemp("aimock")) as running:
+        yield running
+
+
+@pytest.fixture
+def aimock(aimock_program: Aimock) -> Iterator[Aimock]:
+    """A mock of OpenAI, Anthropic, Gemini and Ollama with no answers yet: give them by ``aimock.answer(…)``."""
+    aimock_program.reset()
+    yield aimock_program
+    print(aimock_program.log())
