@@ -7,11 +7,12 @@ The list is closed: every other keyword of a call goes into the request body. Pu
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
 from backstream.errors import ConfigurationError
+from backstream.request.receipts import Policy
 
 __all__ = ["CallOptions", "Deadlines", "Progress", "parse_timeout"]
 
@@ -74,7 +75,7 @@ def parse_timeout(timeout: float | tuple[float | None, float | None] | Deadlines
 
 
 class CallOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The local options of one call. ``proxy``, ``timeout``, ``deadlines`` and ``on_progress`` are keywords too.
+    """The local options of one call. ``timeout``, and all but the caps, are keywords of a call too.
 
     Attributes:
         deadlines: See :class:`Deadlines`.
@@ -86,6 +87,8 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         extra_headers: Header fields to add to the request, or to replace ours.
         extra_query: Query parameters to add to the URL.
         extra_body: Members to add to the JSON body, also ones with the name of a local option.
+        receipts: What to do about a parameter the back-end has no words for: ``strict`` raises, ``warn`` logs it,
+            ``drop`` only notes it on the reply. ``None`` takes the client's setting, by default ``warn``.
     """
 
     deadlines: Deadlines = Deadlines()
@@ -96,12 +99,15 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     extra_headers: Mapping[str, str] = {}
     extra_query: Mapping[str, str] = {}
     extra_body: Mapping[str, Any] = {}
+    receipts: Policy | None = None
 
     def __repr__(self) -> str:
         return f"<CallOptions deadlines={self.deadlines!r} proxy={'set' if self.proxy else 'unset'}>"
 
 
-LOCAL_KEYWORDS = frozenset({"options", "deadlines", "proxy", "on_progress", "timeout", "stream_timeout"})
+_PLAIN = ("proxy", "on_progress", "extra_headers", "extra_query", "extra_body", "receipts")
+
+LOCAL_KEYWORDS = frozenset({"options", "deadlines", "timeout", "stream_timeout", *_PLAIN})
 """Keywords of a call that act here and never go into the body."""
 
 
@@ -125,9 +131,14 @@ def split_options(keywords: Mapping[str, Any]) -> tuple[CallOptions, dict[str, A
         if not isinstance(keywords["deadlines"], Deadlines):
             raise ConfigurationError("deadlines is no Deadlines object", "pass Deadlines(…), or timeout=seconds")
         changes["deadlines"] = keywords["deadlines"]
-    for name in ("proxy", "on_progress"):
+    for name in _PLAIN:
         if keywords.get(name) is not None:
             changes[name] = keywords[name]
     if not callable(changes.get("on_progress", print)):
         raise ConfigurationError("on_progress cannot be called", "pass a function of (sent_bytes, total_bytes)")
+    for name in ("extra_headers", "extra_query", "extra_body"):
+        if not isinstance(changes.get(name, {}), Mapping):
+            raise ConfigurationError(f"{name} is a {type(changes[name]).__name__}", "pass a dict")
+    if changes.get("receipts") not in (None, *get_args(Policy)):
+        raise ConfigurationError("receipts is none of " + ", ".join(get_args(Policy)))
     return (msgspec.structs.replace(options, **changes) if changes else options), body

@@ -9,16 +9,19 @@ from typing import Any
 
 import msgspec
 
+from backstream.credentials import Secret
 from backstream.dialects.base import StreamParser
-from backstream.errors import ContentTypeError, IncompleteStream, RefusedError
+from backstream.errors import ContentTypeError, IncompleteStream, ProviderError, RefusedError
 from backstream.options import CallOptions
-from backstream.reply import Block, End, has_content
+from backstream.providers.service import parse_service
+from backstream.reply import Block, End, Service, has_content
+from backstream.request.receipts import Receipt
 from backstream.transport.exchange import secret_texts
 from backstream.transport.session import StreamResponse, StreamSession
+from backstream.wire.http import Body, media_type
 from backstream.wire.status import redact
-from backstream.wire.http import Body
 
-__all__ = ["BackendSpec", "HTTPSource", "open_source"]
+__all__ = ["BackendSpec", "HTTPSource", "ParseError", "Secrets", "blot_out", "open_source", "reread"]
 
 _STREAM_TYPES = frozenset(
     {"", "text/event-stream", "application/x-ndjson", "application/jsonl", "application/json", "text/plain"}
@@ -27,6 +30,11 @@ _STREAM_TYPES = frozenset(
 
 Secrets = Callable[[], Iterable[str]]
 """Gives texts that no error may show."""
+
+ParseError = Callable[[int | None, Mapping[str, str], bytes], ProviderError]
+"""Reads a refusal: see :meth:`backstream.dialects.base.Dialect.parse_error`."""
+
+_ACCEPT = "text/event-stream"
 
 
 class BackendSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,7 +50,7 @@ class BackendSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     url: str
-    headers: Mapping[str, str] = {}
+    headers: Mapping[str, str | Secret] = {}
     ssl: SSLContext | str | PathLike[str] | bool | None = None
 
     def __repr__(self) -> str:
@@ -50,11 +58,18 @@ class BackendSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HTTPSource:
-    """One running answer; a :class:`backstream.providers.result.BlockSource`."""
+    """One running answer; a :class:`backstream.providers.result.BlockSource`.
 
-    __slots__ = ("_parser", "_response", "_secrets", "_watched")
+    Attributes:
+        receipts: What became of each parameter of the request.
+        service: What the back-end's header fields said.
+    """
+
+    __slots__ = ("_parser", "_response", "_secrets", "_watched", "receipts", "service")
 
     def __init__(self, response: StreamResponse, parser: StreamParser, *, watched: bool, secrets: Secrets) -> None:
+        self.receipts: tuple[Receipt, ...] = ()
+        self.service: Service | None = None
         self._response = response
         self._parser = parser
         self._watched = watched
@@ -68,7 +83,7 @@ class HTTPSource:
         else:
             block = self._parser.finish(framed=self._response.framing in ("chunked", "length"))
         if block and isinstance(last := block[-1], End):
-            _blot_out(last.error, self._secrets)
+            blot_out(last.error, self._secrets)
         if self._watched and has_content(block):
             self._response.note_content()
         return block
@@ -83,7 +98,15 @@ class HTTPSource:
 
 
 async def open_source(
-    spec: BackendSpec, path: str, body: Body, parser: StreamParser, options: CallOptions, *, body_secrets: Secrets
+    spec: BackendSpec,
+    path: str,
+    body: Body,
+    parser: StreamParser | Callable[[str], StreamParser],
+    options: CallOptions,
+    *,
+    query: Mapping[str, str] = {},
+    body_secrets: Secrets = tuple,
+    parse_error: ParseError | None = None,
 ) -> HTTPSource:
     """POST a request and check that the answer can be a stream.
 
@@ -91,8 +114,10 @@ async def open_source(
         spec: Where the back-end is.
         path: What to append to its URL.
         body: The request's body.
-        parser: What parses the answer.
+        parser: What parses the answer; or what makes that, given the answer's media type.
         options: The local options of the call.
+        query: Parameters of the URL; those of ``options`` are added.
+        parse_error: Reads a refusal in the back-end's dialect; ``None`` goes by its status.
         body_secrets: Gives the keys in the body; they, and those in the header, are blotted out of whatever error the
             back-end puts them into.
 
@@ -105,27 +130,39 @@ async def open_source(
         yield from body_secrets()
         yield from secret_texts(fields)
 
-    headers: dict[str, Any] = {"Accept": "text/event-stream", "Content-Type": "application/json", **spec.headers}
+    headers: dict[str, Any] = {"Accept": _ACCEPT, "Content-Type": "application/json", **spec.headers}
     session = StreamSession(headers=headers, proxy=options.proxy, ssl=spec.ssl, deadlines=options.deadlines)
     response = await session.post(
         spec.url + path,
         data=body,
         headers=dict(options.extra_headers),
-        params=dict(options.extra_query),
+        params={**query, **options.extra_query},
         on_progress=options.on_progress,
     )
     try:
-        await _check_answer(response)
+        await _check_answer(response, parse_error)
+        if callable(parser):
+            parser = parser(media_type(response.headers.get("content-type", "")))
     except BaseException as error:
         response.abort()
-        _blot_out(error, secrets)
+        blot_out(error, secrets)
         raise
     deadlines = options.deadlines
     watched = deadlines.first_content is not None or deadlines.between_content is not None
-    return HTTPSource(response, parser, watched=watched, secrets=secrets)
+    source = HTTPSource(response, parser, watched=watched, secrets=secrets)
+    source.service = parse_service(spec.name, response.headers)
+    return source
 
 
-def _blot_out(error: BaseException | None, secrets: Secrets) -> None:
+def reread(refusal: RefusedError, response: StreamResponse, parse_error: ParseError) -> ProviderError:
+    """Read a refusal again, in the back-end's dialect; how long to wait was read with the clock at hand."""
+    error = parse_error(response.status, response.headers, refusal.body)
+    if isinstance(error, RefusedError) and refusal.retry_after_seconds is not None:
+        error.retry_after_seconds = refusal.retry_after_seconds
+    return error
+
+
+def blot_out(error: BaseException | None, secrets: Secrets) -> None:
     """Take secrets, data URIs and whatever looks like a key out of the back-end's words on an error."""
     if not isinstance(error, RefusedError | ContentTypeError | IncompleteStream):
         return
@@ -147,9 +184,10 @@ def _blot_end(text: str, secrets: Iterable[str]) -> str:
     return text
 
 
-async def _check_answer(response: StreamResponse) -> None:
+async def _check_answer(response: StreamResponse, parse_error: ParseError | None) -> None:
     if not response.ok:
-        raise await response.refusal()
+        refusal = await response.refusal()
+        raise refusal if parse_error is None else reread(refusal, response, parse_error)
     if response.status in (204, 205):
         raise IncompleteStream(f"the back-end answered {response.status}, without an answer")
     content_type = response.headers.get("content-type", "")

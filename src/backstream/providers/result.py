@@ -10,7 +10,8 @@ from typing import Any, Protocol, Self
 
 from backstream.chunks import RawResponse
 from backstream.errors import BackstreamError, IncompleteStream, MisuseError, ProviderError
-from backstream.reply import Block, End, fold
+from backstream.reply import Block, End, Service, fold
+from backstream.request.receipts import Receipt
 
 __all__ = ["AsyncResult", "BlockSource"]
 
@@ -216,6 +217,16 @@ class AsyncResult(AsyncIterator[RawResponse]):
         source = getattr(self, "_source", None)
         if source is not None:
             source.abort()
+
+    @property
+    def receipts(self) -> tuple[Receipt, ...]:
+        """What became of each parameter of the request; ``()`` before the answer began, or where nobody tells."""
+        return getattr(self._source, "receipts", ())
+
+    @property
+    def service(self) -> Service | None:
+        """What the back-end's service said beside the answer; ``None`` before it began, or where nobody tells."""
+        return getattr(self._source, "service", None)
 
     def __repr__(self) -> str:
         state = self.end.state if self.end else ("running" if self._source is not None else "not started")

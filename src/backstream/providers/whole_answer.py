@@ -1,0 +1,58 @@
+"""An answer that comes whole, where a stream could be: one document, parsed when it is all there."""
+
+from __future__ import annotations
+
+from backstream.dialects.base import Dialect
+from backstream.errors import BackstreamError, IncompleteStream, TooLargeError
+from backstream.options import CallOptions
+from backstream.reply import Block, End, EndState
+
+__all__ = ["WholeAnswerParser"]
+
+
+class WholeAnswerParser:
+    """Parse an answer that was not streamed; a :class:`backstream.dialects.base.StreamParser`.
+
+    Args:
+        dialect: The dialect it is in.
+        options: The caps of the call: the answer may be as large as an event.
+    """
+
+    __slots__ = ("_blocks", "_dialect", "_ended", "_limit", "_size")
+
+    def __init__(self, dialect: Dialect, options: CallOptions) -> None:
+        self._dialect = dialect
+        self._limit = options.max_event_bytes
+        self._blocks: list[bytes] = []
+        self._size = 0
+        self._ended = False
+
+    def feed(self, data: bytes) -> Block:
+        """Keep what has arrived."""
+        if self._ended:
+            return []
+        self._size += len(data)
+        if self._size > self._limit:
+            return self._fail(TooLargeError("answer", self._limit, setting="max_event_bytes"))
+        self._blocks.append(data)
+        return []
+
+    def finish(self, *, framed: bool) -> Block:
+        """Parse the answer; one that HTTP did not frame to its end is whole if it is a whole JSON document."""
+        if self._ended:
+            return []
+        body = b"".join(self._blocks)
+        if not body:
+            return self._fail(IncompleteStream("the answer is empty"))
+        try:
+            block = self._dialect.parse_reply(body)
+        except BackstreamError as error:
+            return self._fail(error if framed else IncompleteStream("the connection closed inside the answer"))
+        self._ended = True
+        return block
+
+    def _fail(self, error: BackstreamError) -> Block:
+        self._ended = True
+        self._blocks.clear()
+        state: EndState = "incomplete" if isinstance(error, IncompleteStream) and self._size else "failed"
+        return [End(state, (type(error).__name__,), error)]
