@@ -1,0 +1,324 @@
+"""The registry: names to providers and models, with what was configured, found, listed and installed."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import logging
+import os
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from os import PathLike
+from typing import Any, Final, TypeAlias
+
+import msgspec
+
+from backstream.credentials import Secret
+from backstream.errors import BackstreamError, UnknownModelError, UnknownProviderError
+from backstream.models import ModelInfo, Price
+from backstream.providers.base import Provider
+from backstream.providers.dialect_provider import DialectProvider
+from backstream.providers.echo import Echo
+from backstream.providers.table import ROWS, Row, url_of
+from backstream.registry.config import Config, load_config
+from backstream.registry.discovery import Choice, Found, choose_default, probe
+from backstream.registry.keys import find_key, key_in_sight
+from backstream.registry.models import ModelCache, default_cache_folder
+from backstream.registry.names import Names, Target
+from backstream.registry.plugins import Plugin, Plugins
+from backstream.registry.rows import configured_rows, may_use_keyring, row_at
+from backstream.transport.url import is_loopback, parse_url
+
+__all__ = ["Make", "Probe", "Registry"]
+
+Make: TypeAlias = "Callable[[Row, Secret | None], Provider | type[Any]]"
+"""Makes a provider of a row and its key."""
+
+Probe: TypeAlias = "Callable[[Sequence[Row]], Awaitable[Sequence[Found]]]"
+"""Looks for servers on this machine."""
+
+ECHO: Final = "echo"
+_LOGGER: Final = logging.getLogger("backstream.registry")
+_LISTING_SECONDS: Final = 10.0
+_FOUND_SECONDS: Final = 30.0
+
+
+class Registry:
+    """Finds the provider and the model that a name means, and makes the provider.
+
+    Args:
+        config: What was configured, or the path of the file; ``None`` looks for the file (see
+            :func:`backstream.registry.config.find_config`).
+        environ: The environment; ``None`` for this process's.
+        make: Makes a provider of a row and its key; ``None`` for
+            :class:`backstream.providers.dialect_provider.DialectProvider`, with the configured policy on receipts.
+        table: The built-in providers by name.
+        cache: Keeps lists of models; ``None`` for one in the user's cache folder.
+        probe: Looks for servers on this machine.
+        plugins: The installed plug-ins.
+
+    Raises:
+        ConfigurationError: The configuration cannot be read, or is wrong.
+    """
+
+    def __init__(
+        self,
+        config: Config | str | PathLike[str] | None = None,
+        environ: Mapping[str, str] | None = None,
+        *,
+        make: Make | None = None,
+        table: Mapping[str, Row] = ROWS,
+        cache: ModelCache | None = None,
+        probe: Probe = probe,
+        plugins: Plugins | None = None,
+    ) -> None:
+        self._environ: Mapping[str, str] = os.environ if environ is None else environ
+        self.config = config if isinstance(config, Config) else load_config(config, environ=self._environ)
+        self._make: Make = make or functools.partial(DialectProvider, receipts=self.config.defaults.receipts)
+        self._rows = configured_rows(table, self.config, self._environ)
+        self._cache = ModelCache(default_cache_folder(self._environ)) if cache is None else cache
+        self._probe = probe
+        self._plugins = Plugins() if plugins is None else plugins
+        self._warned = False
+        self._made: dict[tuple[str, str], Provider | type[Any]] = {}
+        self._found: Mapping[str, Found] = {}
+        self._found_until = -1.0
+
+    # --- providers ----------------------------------------------------------------------------------------------------
+
+    def providers(self) -> Sequence[str]:
+        """Return the names of all providers: built in, configured, installed, and ``echo``.
+
+        Looks the plug-ins up the first time, which reads files.
+        """
+        if not self._warned:
+            self._warned = True
+            hidden = [name for name in (*self._rows, ECHO) if not self._prefers_plugin(name)]
+            self._plugins.warn_of_clashes(hidden)
+        return list(dict.fromkeys([*self._rows, *self._plugins.names(), ECHO]))
+
+    def row(self, name: str) -> Row | None:
+        """Return the row of a provider, at the address where it was found; ``None`` where it has none."""
+        found = self._found.get(name)
+        return found.row if found is not None else self._rows.get(name)
+
+    async def provider(self, name: str, api_key: str | Secret | None = None) -> Provider | type[Any]:
+        """Return a provider; without a key of the caller's own always the same one.
+
+        Args:
+            name: Its name.
+            api_key: Its key; ``None`` looks for one (see :func:`backstream.registry.keys.find_key`).
+
+        Raises:
+            UnknownProviderError: There is none of that name.
+            MissingKeyError: It needs a key, and there is none.
+            ConfigurationError: It has no URL, its key is malformed, or its plug-in cannot be loaded.
+        """
+        row = self.row(name)
+        where = (name, row.url if row is not None else "")
+        if api_key is not None:
+            return await self._provide(name, api_key)
+        if where not in self._made:
+            self._made[where] = await self._provide(name, None)
+        return self._made[where]
+
+    async def provider_at(
+        self, url: str, *, dialect: str = "openai_chat", api_key: str | Secret | None = None
+    ) -> Provider | type[Any]:
+        """Return the provider of a server that has no name here.
+
+        Args:
+            url: Its base URL; for a server of OpenAI's kind what stands before ``/chat/completions``.
+            dialect: How it is spoken to.
+            api_key: Its key, where it needs one.
+
+        Raises:
+            ConfigurationError: The URL cannot work, or there is no such dialect.
+        """
+        row = row_at(url, dialect=dialect)
+        return self._make(row, await find_key(row, api_key, environ={}))
+
+    async def _provide(self, name: str, api_key: str | Secret | None) -> Provider | type[Any]:
+        row = self.row(name)
+        if row is None:
+            plugin = await self._plugin(name)
+            if not isinstance(plugin, Row):
+                return plugin
+            row = msgspec.structs.replace(plugin, name=name)
+        url_of(row, self._environ)  # raises where nothing says where it is
+        settings = self.config.providers.get(name)
+        key = await find_key(
+            row, api_key, settings, environ=self._environ, use_keyring=may_use_keyring(name, self.config)
+        )
+        return self._make(row, key)
+
+    async def _plugin(self, name: str) -> Plugin:
+        known = await asyncio.to_thread(self.providers)
+        if name not in known:
+            raise UnknownProviderError(name, known)
+        if name == ECHO and not self._prefers_plugin(name):
+            return Echo
+        return await asyncio.to_thread(self._plugins.load, name)
+
+    def _prefers_plugin(self, name: str) -> bool:
+        settings = self.config.providers.get(name)
+        return settings is not None and settings.plugin
+
+    # --- models -------------------------------------------------------------------------------------------------------
+
+    async def resolve(self, model: str | None) -> Target:
+        """Return the provider and the model that a name means; see :meth:`backstream.registry.names.Names.resolve`.
+
+        A bare name is looked up in what is known; where it is not known there, local servers and every provider with a
+        key are asked for their lists.
+
+        Args:
+            model: The name; ``""`` or ``None`` for the default model (see :meth:`default`).
+
+        Raises:
+            UnknownProviderError: No such provider; names the nearest ones.
+            UnknownModelError: No such model; names the nearest ones.
+            ConfigurationError: The name is ambiguous; names the candidates.
+        """
+        if not model:
+            return (await self.default()).target
+        await asyncio.to_thread(self.providers)  # reads files, the first time
+        for learn in (self._recall, self.models):
+            try:
+                return self._names().resolve(model)
+            except (UnknownModelError, UnknownProviderError):
+                await learn()
+        return self._names().resolve(model)
+
+    async def models(self, provider: str | None = None, *, refresh: bool = False) -> Sequence[ModelInfo]:
+        """Return the models of a provider, asking it where its list is not known or old.
+
+        Args:
+            provider: Its name; ``None`` for all that could be asked, at once: those that cannot answer are left out,
+                with a warning.
+            refresh: Ask also where a list is known.
+
+        Raises:
+            UnknownProviderError: There is none of that name.
+            MissingKeyError: It needs a key, and there is none.
+            ProviderError: It could not be asked.
+        """
+        if provider is not None:
+            return await self._models_of(provider, refresh=refresh)
+        await self.discover()
+        asked = await asyncio.gather(*(self._models_or_none(name, refresh=refresh) for name in self._usable()))
+        return [model for models in asked for model in models]
+
+    async def _models_or_none(self, name: str, *, refresh: bool = False) -> Sequence[ModelInfo]:
+        try:
+            async with asyncio.timeout(_LISTING_SECONDS):
+                return await self._models_of(name, refresh=refresh)
+        except (BackstreamError, TimeoutError) as error:
+            _LOGGER.warning("%s lists no models: %s", name, str(error) or "no answer in time")
+            return ()
+
+    async def _models_of(self, name: str, *, refresh: bool) -> Sequence[ModelInfo]:
+        provider = await self.provider(name)
+        row = self.row(name)
+        models = [ModelInfo(id=model) for model in row.models] if row is not None else []
+        if row is None or row.models_path is not None:
+            local = row is not None and bool(row.local_ports)  # there a list may change at any time
+            listed = await self._cache.get(
+                self._identity(name),
+                lambda: _list(provider),
+                refresh=refresh or local,
+                keep=row is not None and not local,
+            )
+            models = [*listed] or models
+        return [msgspec.structs.replace(each, provider=name, price=self._price(name, each)) for each in models]
+
+    def _identity(self, name: str) -> str:
+        row = self.row(name)
+        seen = key_in_sight(row, self.config.providers.get(name), self._environ) if row else None
+        return f"{name} {row.url if row else ''} {seen or ''}"
+
+    def _price(self, name: str, model: ModelInfo) -> Price | None:
+        return self.price(Target(name, model.id)) or model.price
+
+    def price(self, target: Target) -> Price | None:
+        """Return what was configured of a model's price."""
+        return self.config.prices.get(str(target))
+
+    async def _recall(self) -> None:
+        kept = [name for name, row in self._rows.items() if not row.local_ports]
+        await asyncio.gather(*(self._cache.recall(self._identity(name)) for name in kept))
+
+    def _names(self) -> Names:
+        names = self.providers()
+        rows = {name: row for name in names if (row := self.row(name)) is not None}
+        models: dict[str, Sequence[str]] = {ECHO: Echo.models}
+        for name in names:
+            here = self._found[name].models if name in self._found else ()
+            listed = [each.id for each in self._cache.known(self._identity(name))]
+            models[name] = [*here, *listed, *(rows[name].models if name in rows else models.get(name, ()))]
+        return Names(
+            defaults={name: (rows[name].default_model or "") if name in rows else "" for name in names},
+            aliases=self.config.aliases,
+            models=models,
+            usable=self._usable(),
+        )
+
+    def _usable(self) -> Sequence[str]:
+        configured = [name for name in self.config.providers if name in self._rows and self._rows[name].url]
+        keyed = [
+            name for name, row in self._rows.items() if row.url and key_in_sight(row, None, self._environ) is not None
+        ]
+        return list(dict.fromkeys([*configured, *self._found, *keyed]))
+
+    # --- what is there ------------------------------------------------------------------------------------------------
+
+    async def discover(self) -> Sequence[Found]:
+        """Return the servers that run on this machine's usual ports; looked for again after half a minute."""
+        if time.monotonic() >= self._found_until:
+            found = await self._probe(self._rows_to_probe())
+            first: dict[str, Found] = {}
+            for each in found:
+                first.setdefault(each.row.name, each)
+            self._found = first
+            self._found_until = time.monotonic() + _FOUND_SECONDS
+        return list(self._found.values())
+
+    def _rows_to_probe(self) -> Sequence[Row]:
+        """A local server that was put elsewhere is looked for there, if that is this machine, and nowhere else."""
+        rows = []
+        for row in self._rows.values():
+            where = parse_url(row.url) if row.local_ports else None
+            if where is None or where.scheme != "http" or not is_loopback(where.host):
+                continue
+            ports = row.local_ports if where.port in row.local_ports else (where.port,)
+            rows.append(msgspec.structs.replace(row, local_ports=ports))
+        return rows
+
+    async def default(self) -> Choice:
+        """Choose the model that answers where none is named, and say why.
+
+        The one configured (``BACKSTREAM_MODEL``, ``[defaults]``); else as
+        :func:`backstream.registry.discovery.choose_default` says.
+
+        Raises:
+            CallerError: The configured name means nothing.
+        """
+        if self.config.defaults.model:
+            target = await self.resolve(self.config.defaults.model)
+            return Choice(target, f"named in {self.config.model_from}")
+        found = await self.discover()
+        return await choose_default(self._rows, self.config, self._environ, found, self._models_or_none)
+
+
+async def _list(provider: Any) -> Sequence[ModelInfo]:
+    """Ask a provider for its models: ``list_models()``, else ``get_models()``, which may do anything to get them."""
+    listing = getattr(provider, "list_models", None)
+    if listing is not None:
+        found = await listing()
+    elif (listing := getattr(provider, "get_models", None)) is not None:
+        found = await asyncio.to_thread(listing)
+        found = await found if inspect.isawaitable(found) else found
+    else:
+        found = ()
+    return [each if isinstance(each, ModelInfo) else ModelInfo(id=str(each)) for each in found or ()]
