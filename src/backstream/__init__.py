@@ -14,6 +14,7 @@ from backstream._version import __version__
 if TYPE_CHECKING:
     from backstream.chunks import (
         AuthEvent,
+        Citation,
         Content,
         Continue,
         Conversation,
@@ -21,16 +22,22 @@ if TYPE_CHECKING:
         Finish,
         Log,
         Login,
+        Logprobs,
+        Media,
         Notice,
         OpenResponse,
         Parameters,
+        PartEnd,
         Preview,
         ProviderInfo,
         RawResponse,
         Reasoning,
+        Refusal,
+        Start,
         Suggestions,
         Synthesize,
         Title,
+        ToolCallDelta,
         ToolCalls,
         UpstreamHeaders,
         UpstreamRequest,
@@ -102,6 +109,7 @@ __all__ = [
     "BetweenContentTimeout",
     "CallOptions",
     "CallerError",
+    "Citation",
     "ConfigurationError",
     "ConnectError",
     "ConnectTimeout",
@@ -128,6 +136,8 @@ __all__ = [
     "InvalidRequestError",
     "Log",
     "Login",
+    "Logprobs",
+    "Media",
     "MediaListType",
     "Message",
     "Messages",
@@ -137,6 +147,7 @@ __all__ = [
     "Notice",
     "OpenResponse",
     "Parameters",
+    "PartEnd",
     "PaymentError",
     "Preview",
     "ProtocolError",
@@ -148,9 +159,11 @@ __all__ = [
     "RawResponse",
     "Reasoning",
     "RedirectError",
+    "Refusal",
     "RefusedError",
     "Reply",
     "Secret",
+    "Start",
     "StreamResponse",
     "StreamSession",
     "Suggestions",
@@ -158,6 +171,7 @@ __all__ = [
     "TLSError",
     "Title",
     "TooLargeError",
+    "ToolCallDelta",
     "ToolCalls",
     "TotalTimeout",
     "UnavailableError",
@@ -177,9 +191,9 @@ __all__ = [
 
 _HOMES = {
     "chunks": (
-        "AuthEvent Content Continue Conversation ErrorEvent Finish Log Login Notice OpenResponse Parameters Preview "
-        "ProviderInfo RawResponse Reasoning Suggestions Synthesize Title ToolCalls UpstreamHeaders UpstreamRequest "
-        "UpstreamResponse Usage Variant"
+        "AuthEvent Citation Content Continue Conversation ErrorEvent Finish Log Login Logprobs Media Notice "
+        "OpenResponse Parameters PartEnd Preview ProviderInfo RawResponse Reasoning Refusal Start Suggestions "
+        "Synthesize Title ToolCallDelta ToolCalls UpstreamHeaders UpstreamRequest UpstreamResponse Usage Variant"
     ),
     "credentials": "Secret",
     "errors": (

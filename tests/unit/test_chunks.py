@@ -47,6 +47,13 @@ EVENTS: list[tuple[dict[str, Any], str, str]] = [
     ({"type": "error", "error": "E", "message": "E: t", "status": 429}, "ErrorEvent", ""),
     ({"type": "auth", "auth": "MissingAuthError", "message": "m"}, "AuthEvent", ""),
     ({"type": "login", "login": "http://h"}, "Login", ""),
+    ({"type": "start", "id": "a1", "model": "m", "created": 1, "service_tier": "t", "fingerprint": "f"}, "Start", ""),
+    ({"type": "tool_call_delta", "part": 1, "id": "c1", "name": "f", "arguments": "{"}, "ToolCallDelta", ""),
+    ({"type": "part_end", "part": 0, "kind": "text", "opaque": {"d": {"signature": "s"}}}, "PartEnd", ""),
+    ({"type": "refusal", "refusal": "No.", "part": 0}, "Refusal", ""),
+    ({"type": "citation", "url": "http://h", "title": "T", "cited_text": "c", "start": 0, "end": 1}, "Citation", ""),
+    ({"type": "logprobs", "logprobs": [{"token": "a", "logprob": -0.5}]}, "Logprobs", ""),
+    ({"type": "media", "media_type": "image/png", "data": "AAAA", "id": "m1"}, "Media", ""),
     # not known, or not of the shape we know: nothing is lost
     ({"type": "custom_x", "foo": 1, "bar": [1, 2]}, "OpenResponse", ""),
     ({"type": "content", "content": 5}, "OpenResponse", ""),
