@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from backstream.schema.answer import parse_answer
+from backstream.schema.anthropic import anthropic_schema
 from backstream.schema.check import Problem, find_problems
 from backstream.schema.gemini import gemini_json_schema, gemini_schema
 from backstream.schema.refs import inline_refs
@@ -13,6 +14,7 @@ from backstream.schema.walk import Schema, check_schema
 __all__ = [
     "Problem",
     "Schema",
+    "anthropic_schema",
     "check_schema",
     "decode_hook",
     "encode_hook",

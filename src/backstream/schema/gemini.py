@@ -81,7 +81,9 @@ def _own_form(schema: Schema, path: str, dropped: list[str]) -> Schema:
         said["nullable"] = True
         said["enum"] = [value for value in said["enum"] if value is not None]
     if "anyOf" in said:
-        said = _own_union(said, path, dropped)
+        said, alone = _own_union(said, path, dropped)
+        if alone:
+            return _own_form(said, path, dropped)
     said = map_subschemas(said, lambda inner, at: _own_form(inner, at, dropped), path)
     _own_enum(said, path, dropped)
     if said.get("properties"):
@@ -105,18 +107,22 @@ def _split_types(said: dict[str, Any], types: list[str], path: str, dropped: lis
         said["type"] = named[0] if named else "null"
 
 
-def _own_union(said: Schema, path: str, dropped: list[str]) -> Schema:
-    """An ``anyOf`` stands alone: null becomes ``nullable``, the description goes into each branch."""
+def _own_union(said: Schema, path: str, dropped: list[str]) -> tuple[Schema, bool]:
+    """An ``anyOf`` stands by itself: null becomes ``nullable``, the description goes into each branch.
+
+    Returns:
+        The schema, and whether it is that of the only branch left.
+    """
     branches = [branch for branch in said["anyOf"] if branch.get("type") != "null"]
     nullable = len(branches) < len(said["anyOf"]) or said.get("nullable", False)
     beside = {keyword: value for keyword, value in said.items() if keyword not in ("anyOf", "nullable")}
     if nullable and branches:
         branches = [{**branch, "nullable": True} for branch in branches]
     if len(branches) <= 1:
-        return {**(branches[0] if branches else {"type": "null"}), **beside}
-    words = {keyword: beside.pop(keyword) for keyword in ("title", "description") if keyword in beside}
+        return {**(branches[0] if branches else {"type": "null"}), **beside}, True
+    notes = {keyword: beside.pop(keyword) for keyword in ("title", "description") if keyword in beside}
     dropped.extend(path + step(keyword) for keyword in beside)
-    return {"anyOf": [{**words, **branch} for branch in branches]}
+    return {"anyOf": [{**notes, **branch} for branch in branches]}, False
 
 
 def _own_enum(said: Schema, path: str, dropped: list[str]) -> None:

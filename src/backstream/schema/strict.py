@@ -10,7 +10,7 @@ from backstream.schema.refs import DEFINITIONS, hoist_root
 from backstream.schema.subset import Subset, narrow
 from backstream.schema.walk import Schema, check_schema, iter_subschemas, map_subschemas, step, words
 
-__all__ = ["WRAPPED", "is_object", "strict_schema"]
+__all__ = ["WRAPPED", "is_object", "refuse_any_members", "strict_schema"]
 
 WRAPPED: Final = "value"
 """The one member of the object put around an answer that is no object."""
@@ -67,15 +67,26 @@ def is_object(schema: Schema) -> bool:
     return kind == "object" or (isinstance(kind, list) and "object" in kind)
 
 
+def refuse_any_members(schema: Schema, path: str) -> None:
+    """Refuse an object whose members have no names: closed, it could only be empty.
+
+    Raises:
+        UnsupportedFeatureError: It is one.
+    """
+    others = schema.get("additionalProperties")
+    unnamed = not schema.get("properties") and (others is not None or "properties" not in schema)
+    if unnamed and others is not False:
+        raise UnsupportedFeatureError(
+            f"schema has an object with any members at {path}",
+            f"name its members, use a list of pairs, or {_LENIENT}",
+        )
+
+
 def _close_object(schema: Schema, path: str, root: Schema, changes: list[str]) -> Schema:
     others = schema.get("additionalProperties")
     properties: dict[str, Any] = schema.get("properties", {})
+    refuse_any_members(schema, path)
     if others is not False:
-        if not properties and (others is not None or "properties" not in schema):
-            raise UnsupportedFeatureError(
-                f"schema has an object with any members at {path}",
-                f"name its members, use a list of pairs, or {_LENIENT}",
-            )
         changes.append(f"{path}: closed to other members")
     required = frozenset(schema.get("required", ()))
     members: dict[str, Any] = {}

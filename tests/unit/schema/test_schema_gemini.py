@@ -55,6 +55,8 @@ def test_the_schema_of_a_type_in_the_own_form():
             [],
         ),
         ({"anyOf": [{"type": "null"}]}, {"type": "NULL"}, []),
+        ({"anyOf": [{"type": ["string"]}]}, TEXT, []),
+        ({"anyOf": [{"anyOf": [{"type": "string"}, {"type": "null"}]}]}, {**TEXT, "nullable": True}, []),
         (
             {"description": "x", "anyOf": [{"type": "string"}, {"type": "integer", "description": "y"}], "default": 1},
             {"anyOf": [{**TEXT, "description": "x"}, {"type": "INTEGER", "description": "y"}]},
