@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from backstream.schema.answer import parse_answer
+from backstream.schema.answer import leave_out_nulls, parse_answer
 from backstream.schema.anthropic import anthropic_schema
 from backstream.schema.check import Problem, find_problems
 from backstream.schema.gemini import gemini_json_schema, gemini_schema
@@ -22,6 +22,7 @@ __all__ = [
     "gemini_json_schema",
     "gemini_schema",
     "inline_refs",
+    "leave_out_nulls",
     "parse_answer",
     "schema_for",
     "schema_hook",

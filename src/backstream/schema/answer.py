@@ -15,7 +15,7 @@ from backstream.schema.strict import WRAPPED, is_object
 from backstream.schema.types import decode_hook, is_model, schema_for
 from backstream.schema.walk import Schema, step
 
-__all__ = ["parse_answer"]
+__all__ = ["leave_out_nulls", "parse_answer"]
 
 T = TypeVar("T")
 
@@ -64,11 +64,14 @@ def parse_answer(text: str, type_: Any) -> Any:
     except (ValueError, RecursionError):
         raise DecodeError("the answer is not JSON") from None  # the cause would show it
     problem = ""
-    for reading in _readings(value, schema):
-        try:
-            return _convert(body if reading is value else msgspec.json.encode(reading), type_, schema)
-        except ValueError as error:  # msgspec's and pydantic's are
-            problem = _describe(error, reading, schema)
+    try:
+        for reading in _readings(value, schema):
+            try:
+                return _convert(body if reading is value else msgspec.json.encode(reading), type_, schema)
+            except ValueError as error:  # msgspec's and pydantic's are
+                problem = _describe(error, reading, schema)
+    except RecursionError:
+        problem = "nested too deeply"
     raise DecodeError(f"the answer is not what was asked: {problem}") from None  # the cause would show it
 
 
@@ -78,7 +81,7 @@ def _readings(value: Any, schema: Schema) -> Iterator[Any]:
     if not is_object(schema) and isinstance(value, dict) and list(value) == [WRAPPED]:
         inner = value[WRAPPED]
         yield inner
-    short = _without_nulls(inner, schema, schema, frozenset())
+    short = leave_out_nulls(inner, schema)
     if short != inner:
         yield short
 
@@ -108,8 +111,23 @@ def _describe(error: ValueError, value: Any, schema: Schema) -> str:
     return f"{path}: refused by its type"
 
 
+def leave_out_nulls(value: Any, schema: Schema) -> Any:
+    """Leave out each null member that the schema does not require and that may not be null, at any depth.
+
+    The strict form has a null where a member is left out; this takes that back.
+
+    Args:
+        value: As decoded from JSON; it is not changed.
+        schema: The schema before it was made strict.
+
+    Raises:
+        InvalidRequestError: A reference to nothing.
+        UnsupportedFeatureError: A reference to another document.
+    """
+    return _without_nulls(value, schema, schema, frozenset())
+
+
 def _without_nulls(value: Any, schema: Any, root: Schema, within: frozenset[str]) -> Any:
-    """Leave out each null member that the schema does not require and that may not be null."""
     if not isinstance(schema, dict) or not isinstance(value, dict | list):
         return value
     ref = schema.get("$ref")

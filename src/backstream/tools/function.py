@@ -12,6 +12,7 @@ import msgspec
 
 from backstream.errors import ConfigurationError, DecodeError
 from backstream.request.values import Tool
+from backstream.schema.answer import leave_out_nulls
 from backstream.schema.check import Problem, find_problems
 from backstream.schema.types import decode_hook
 from backstream.tools.docstring import parse_docstring
@@ -86,7 +87,8 @@ class FunctionTool:
         """Read the arguments that a model wrote, as the types of the parameters.
 
         Args:
-            arguments: JSON text; ``""`` and ``null`` are no arguments.
+            arguments: JSON text; ``""`` and ``null`` are no arguments. Where they do not fit, a null where none is
+                taken counts as left out: that is how the strict form of a schema says it.
 
         Raises:
             DecodeError: They are no JSON, or not what the function takes. The text is fit for the model: it names the
@@ -98,10 +100,16 @@ class FunctionTool:
             raise DecodeError(f"wrong arguments: {error.problem}") from None  # the cause would show them
         if value is None:
             value = {}
+        problems: list[Problem] = []
         try:
-            decoded = msgspec.convert(value, self._type, str_keys=True, dec_hook=decode_hook)
-        except (ValueError, RecursionError) as error:
             problems = find_problems(value, self.parameters)
+            if problems:
+                value = leave_out_nulls(value, self.parameters)
+                problems = find_problems(value, self.parameters)
+            decoded = msgspec.convert(value, self._type, str_keys=True, dec_hook=decode_hook)
+        except RecursionError:
+            raise DecodeError("wrong arguments: nested too deeply") from None
+        except ValueError as error:
             where = str(error).rpartition(" - at `")[2].rstrip("`") if " - at `" in str(error) else "$"
             told = [_told(problem) for problem in problems[:_MOST_PROBLEMS]] or [f"{where}: not taken by its type"]
             raise DecodeError("wrong arguments: " + "; ".join(told)) from None  # the cause would show them

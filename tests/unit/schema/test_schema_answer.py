@@ -11,7 +11,7 @@ import pytest
 from backstream.errors import DecodeError, InvalidRequestError
 from backstream.schema import parse_answer
 
-from .test_schema_types import Book, Day, Point, Shelf, Week
+from .test_schema_types import Book, Day, Point, Shelf, Tree, Week
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}, "b": {"type": "string"}}, "required": ["a"]}
 
@@ -89,6 +89,8 @@ class Chained(pydantic.BaseModel):
         ('```json\n{"degrees": "SECRET"', Day, "the answer is not JSON"),
         ('{"degrees": "SECRET"}', Day, "$.degrees: expected integer, got string"),
         ('{"days": [{"degrees": 1}, {"degrees": 1, "sky": "SECRET"}]}', Week, "$.days[1].sky: not one of the values"),
+        ('{"children": [' * 400 + "SECRET" + "]}" * 400, Tree, "the answer is not JSON"),
+        ('{"children": [' * 400 + '"SECRET"' + "]}" * 400, Tree, "nested too deeply"),
         ("{}", Day, "$.degrees: missing"),
         ('{"word": "SECRET"}', Guarded, "$: refused by its type"),
         ('[{"word": "SECRET"}]', list[Guarded], "$[0]: refused by its type"),

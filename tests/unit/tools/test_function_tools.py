@@ -20,6 +20,10 @@ class Place(msgspec.Struct):
     country: str = "NL"
 
 
+class Tree(msgspec.Struct):
+    children: list["Tree"] = []
+
+
 class Window(TypedDict):
     start: int
 
@@ -119,6 +123,10 @@ def test_a_function_is_described():
             ),
             "Delft 1 fahrenheit x long {'start': 1} Size(width=2)",
         ),
+        (
+            '{"place": {"town": "Delft", "country": null}, "days": null, "unit": null, "style": null}',
+            "Delft 3 celsius None short None None",
+        ),
         ('{"place": {"town": "De\\ud83dlft"}}', "De\ufffdlft 3 celsius None short None None"),
     ],
 )
@@ -166,6 +174,14 @@ async def test_what_only_the_type_refuses_is_told_by_its_path():
     assert await FunctionTool(greet).run('{"people": [{"name": "Ada"}]}') == "Ada"
     with pytest.raises(DecodeError, match=r"^wrong arguments: \$\.word: not taken by its type$"):
         await FunctionTool(check).run('{"word": {"word": "SECRET"}}')
+
+
+async def test_arguments_that_are_nested_too_deeply_are_wrong():
+    def count(tree: Tree) -> None: ...
+
+    deep = '{"children": [' * 400 + "]}" * 400
+    with pytest.raises(DecodeError, match=r"^wrong arguments: nested too deeply$"):
+        await FunctionTool(count).run(f'{{"tree": {deep}}}')
 
 
 async def test_a_model_is_taken_as_a_parameter():
