@@ -14,7 +14,7 @@ from typing import Any, Final, cast, get_args
 import msgspec
 
 from backstream.errors import InvalidRequestError
-from backstream.media import decode_data_uri, is_data_uri
+from backstream.media import MediaItem, decode_data_uri, is_data_uri
 from backstream.media.names import media_type_of
 from backstream.messages import Messages, check_messages
 from backstream.request.parts import (
@@ -57,17 +57,20 @@ def kind_of(media_type: str) -> MediaKind:
     return cast("MediaKind", main) if main in ("image", "audio", "video") else "document"
 
 
-def media_from_url(url: str, kind: MediaKind | None = None, **members: Any) -> MediaPart:
+def media_from_url(url: str | MediaItem, kind: MediaKind | None = None, **members: Any) -> MediaPart:
     """Make a part of a URL; a ``data:`` URI is taken apart.
 
     Args:
-        url: An http(s) URL or a ``data:`` URI.
+        url: An http(s) URL, a ``data:`` URI, or the item that a server kept its bytes in.
         kind: What it is; ``None`` where its type shall tell.
         **members: Further members of the part.
 
     Raises:
         InvalidMediaError: A ``data:`` URI that is none.
     """
+    if isinstance(url, MediaItem):
+        members["media_type"] = url.media_type
+        return MediaPart(kind=kind or kind_of(url.media_type), item=url, **members)
     if not is_data_uri(url):
         return MediaPart(kind=kind or kind_of(members.get("media_type", "")), url=url, **members)
     head, comma, data = url.partition(",")
@@ -219,7 +222,7 @@ def _parse_text(part: Mapping[str, Any]) -> Part:
 def _parse_url(member: str, kind: MediaKind) -> Callable[[Mapping[str, Any]], Part]:
     def parse(part: Mapping[str, Any]) -> Part:
         inner = part[member]
-        if isinstance(inner, str):
+        if isinstance(inner, str | MediaItem):
             return media_from_url(inner, kind)
         detail = inner.get("detail")
         return media_from_url(inner["url"], kind, **({"detail": detail} if detail else {}))
@@ -231,6 +234,8 @@ def _parse_audio(part: Mapping[str, Any]) -> Part:
     audio = part["input_audio"]
     name = str(audio["format"])
     media_type = media_type_of(f"a.{name}") or f"audio/{name}"
+    if isinstance(audio["data"], MediaItem):
+        return MediaPart(kind="audio", media_type=audio["data"].media_type or media_type, item=audio["data"])
     if is_data_uri(audio["data"]):
         return media_from_url(audio["data"], "audio")
     return MediaPart(kind="audio", media_type=media_type, data=audio["data"])
