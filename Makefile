@@ -48,4 +48,4 @@ lock: $(STAMP)  ## write the pinned, hash-locked requirements anew
 		--no-emit-trusted-host --no-emit-find-links --no-header --output-file $$name.txt $$name.in; done
 
 clean:  ## remove what the commands made
-	rm -rf $(VENV) .venv-conformance build dist .hypothesis .mypy_cache .ruff_cache .coverage benchmarks/results
+	rm -rf $(VENV) .venv-conformance .venv-bench build dist .hypothesis .mypy_cache .ruff_cache .coverage benchmarks/results

@@ -30,7 +30,7 @@ FLOORS = {  # a module imports only from lower floors, or from its own room
     "providers": 3,
     "registry": 4,
     "tools": 4,
-    "sync": 5,
+    "sync": 4,
     "client": 5,
     "batch": 5,
     "server": 6,

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         Usage,
         Variant,
     )
+    from backstream.client import ChatStream, Client, SyncClient, SyncStream
     from backstream.credentials import Secret
     from backstream.errors import (
         AuthenticationError,
@@ -87,13 +88,19 @@ if TYPE_CHECKING:
         UnsupportedFeatureError,
     )
     from backstream.messages import ImageType, MediaListType, Message, Messages
+    from backstream.models import ModelInfo, Price
     from backstream.options import CallOptions, Deadlines
     from backstream.providers.backend_api import BackendApi
     from backstream.providers.base import AsyncGeneratorProvider, ProviderModelMixin
+    from backstream.providers.dialect_provider import DialectProvider
     from backstream.providers.echo import Echo
     from backstream.providers.result import AsyncResult
-    from backstream.reply import End, Reply, fold
+    from backstream.providers.rows_shape import Row
+    from backstream.registry.registry import Registry
+    from backstream.reply import Cost, End, RateLimit, Reply, Service, fold
+    from backstream.request import Receipt
     from backstream.sync import sync_iter
+    from backstream.tools import FunctionTool, ToolLimits, tool
     from backstream.transport.media import to_data_uri
     from backstream.transport.session import StreamResponse, StreamSession
 
@@ -109,7 +116,9 @@ __all__ = [
     "BetweenContentTimeout",
     "CallOptions",
     "CallerError",
+    "ChatStream",
     "Citation",
+    "Client",
     "ConfigurationError",
     "ConnectError",
     "ConnectTimeout",
@@ -118,9 +127,11 @@ __all__ = [
     "ContentTypeError",
     "Continue",
     "Conversation",
+    "Cost",
     "DeadlineError",
     "Deadlines",
     "DecodeError",
+    "DialectProvider",
     "DisconnectedError",
     "Echo",
     "End",
@@ -128,6 +139,7 @@ __all__ = [
     "Finish",
     "FirstContentTimeout",
     "FramingError",
+    "FunctionTool",
     "HeadersTimeout",
     "IdleTimeout",
     "ImageType",
@@ -143,6 +155,7 @@ __all__ = [
     "Messages",
     "MissingKeyError",
     "MisuseError",
+    "ModelInfo",
     "ModelNotFoundError",
     "Notice",
     "OpenResponse",
@@ -150,29 +163,38 @@ __all__ = [
     "PartEnd",
     "PaymentError",
     "Preview",
+    "Price",
     "ProtocolError",
     "ProviderError",
     "ProviderInfo",
     "ProviderModelMixin",
     "ProxyError",
+    "RateLimit",
     "RateLimitError",
     "RawResponse",
     "Reasoning",
+    "Receipt",
     "RedirectError",
     "Refusal",
     "RefusedError",
+    "Registry",
     "Reply",
+    "Row",
     "Secret",
+    "Service",
     "Start",
     "StreamResponse",
     "StreamSession",
     "Suggestions",
+    "SyncClient",
+    "SyncStream",
     "Synthesize",
     "TLSError",
     "Title",
     "TooLargeError",
     "ToolCallDelta",
     "ToolCalls",
+    "ToolLimits",
     "TotalTimeout",
     "UnavailableError",
     "UnknownModelError",
@@ -187,6 +209,7 @@ __all__ = [
     "fold",
     "sync_iter",
     "to_data_uri",
+    "tool",
 ]
 
 _HOMES = {
@@ -210,10 +233,17 @@ _HOMES = {
     "providers.base": "AsyncGeneratorProvider ProviderModelMixin",
     "providers.echo": "Echo",
     "providers.result": "AsyncResult",
-    "reply": "End Reply fold",
+    "reply": "Cost End RateLimit Reply Service fold",
     "sync": "sync_iter",
     "transport.media": "to_data_uri",
     "transport.session": "StreamResponse StreamSession",
+    "client": "ChatStream Client SyncClient SyncStream",
+    "models": "ModelInfo Price",
+    "providers.dialect_provider": "DialectProvider",
+    "providers.rows_shape": "Row",
+    "registry.registry": "Registry",
+    "request": "Receipt",
+    "tools": "FunctionTool ToolLimits tool",
 }
 # a library leaves it to the program whether, and where, anything is logged
 logging.getLogger("backstream").addHandler(logging.NullHandler())

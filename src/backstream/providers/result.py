@@ -169,6 +169,18 @@ class AsyncResult(AsyncIterator[RawResponse]):
         self._source = source = await self._open()
         return source
 
+    async def open_source(self) -> BlockSource:
+        """Open the answer for a wrapper that reads it itself; this object is spent by that.
+
+        Raises:
+            MisuseError: The answer was begun already.
+            BackstreamError: It could not be opened.
+        """
+        if self.end is not None or self._loop is not None:
+            raise MisuseError("this answer was begun already")
+        self.end = End("cancelled", ("handed over",))
+        return await self._open()
+
     def _is_at_home(self) -> bool:
         return self._loop is asyncio.get_running_loop()
 
@@ -230,7 +242,7 @@ class AsyncResult(AsyncIterator[RawResponse]):
 
     def __repr__(self) -> str:
         state = self.end.state if self.end else ("running" if self._source is not None else "not started")
-        return f"<AsyncResult {state}>"
+        return f"<{type(self).__name__} {state}>"
 
 
 def _told(end: End) -> End:
