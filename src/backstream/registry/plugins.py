@@ -40,7 +40,9 @@ class Plugins:
     def _found(self) -> dict[str, importlib.metadata.EntryPoint]:
         if self._points is None:
             points: dict[str, importlib.metadata.EntryPoint] = {}
-            for point in sorted(importlib.metadata.entry_points(group=GROUP), key=_origin):
+            for point in sorted(
+                importlib.metadata.entry_points(group=GROUP), key=lambda point: (_origin(point), point.name)
+            ):
                 if not re.fullmatch("[A-Za-z0-9][A-Za-z0-9._-]*", point.name):
                     _LOGGER.warning("a plug-in of %s is left out: %r is no name", _origin(point), point.name[:80])
                 elif point.name in points:

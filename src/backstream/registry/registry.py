@@ -207,7 +207,10 @@ class Registry:
         if provider is not None:
             return await self._models_of(provider, refresh=refresh)
         await self.discover()
-        asked = await asyncio.gather(*(self._models_or_none(name, refresh=refresh) for name in self._usable()))
+        first: dict[str, str] = {}  # a server that has several rows, one for each of its dialects, is asked once
+        for name in self._usable():
+            first.setdefault((self.row(name) or self._rows[name]).url, name)
+        asked = await asyncio.gather(*(self._models_or_none(name, refresh=refresh) for name in first.values()))
         return [model for models in asked for model in models]
 
     async def _models_or_none(self, name: str, *, refresh: bool = False) -> Sequence[ModelInfo]:

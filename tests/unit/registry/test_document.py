@@ -74,6 +74,13 @@ def test_a_key_of_odd_characters_is_shown_on_one_line() -> None:
     assert str(document.error(["a\nb"], "is wrong")) == 'x.toml:1: "a?b" is wrong'
 
 
+def test_a_known_value_passes() -> None:
+    document = Document(Path("x.toml"), "a = 'one'\n")
+    document.check_value(["a"], "one", ["one", "two"])
+    with pytest.raises(ConfigurationError, match=r"x\.toml:1: a has an unknown value; use one of: one, two"):
+        document.check_value(["a"], "zzz", ["one", "two"])
+
+
 def test_the_text_is_not_kept() -> None:
     """Because it may hold keys."""
     document, _ = parse_document(Path("x.toml"), b'key = "sk-canary"\n')

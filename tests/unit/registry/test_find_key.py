@@ -39,6 +39,7 @@ def keyring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     importlib.invalidate_caches()
     yield package / "__init__.py"
     sys.modules.pop("keyring", None)
+    importlib.invalidate_caches()
 
 
 async def test_the_first_place_with_a_key_wins(tmp_path: Path) -> None:
@@ -135,6 +136,12 @@ async def test_the_keyring_is_not_asked_for_a_provider_that_needs_no_key(keyring
 )
 async def test_an_empty_keyring_is_none(keyring: Path, code: str) -> None:
     keyring.write_text(code)
+    with pytest.raises(MissingKeyError):
+        await find_key(ROW, environ={})
+
+
+async def test_without_the_package_there_is_no_keyring(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "keyring", None)  # what Python itself takes for "is not there"
     with pytest.raises(MissingKeyError):
         await find_key(ROW, environ={})
 
