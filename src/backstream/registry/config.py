@@ -139,8 +139,13 @@ def find_config(
         The file, and whether the user chose it; one found in the working folder they did not.
     """
     environ = os.environ if environ is None else environ
-    if path or environ.get("BACKSTREAM_CONFIG"):
-        return Path(path or environ["BACKSTREAM_CONFIG"]).expanduser(), True
+    if named := path or environ.get("BACKSTREAM_CONFIG"):
+        try:
+            return Path(named).expanduser(), True
+        except RuntimeError:
+            raise ConfigurationError(
+                f"the home folder in {os.fspath(named)} is unknown", "write the whole path"
+            ) from None
     here = (folder or Path.cwd()) / FILE_NAME
     users = user_folder(environ, "XDG_CONFIG_HOME", ".config") / FILE_NAME
     if here.is_file():
@@ -225,8 +230,15 @@ class _Reader:
                 check_field(header, text)
             except ConfigurationError as error:
                 raise self._document.error([*keys, "headers"], f"is wrong: {error}") from None
-        file = found.key_file and self._document.path.parent / found.key_file.expanduser()
-        return msgspec.structs.replace(found, url=url, key_file=file)
+        if found.models_path and not found.models_path.startswith("/"):
+            raise self._document.error([*keys, "models_path"], "does not begin with a slash", "give what follows url")
+        return msgspec.structs.replace(found, url=url, key_file=self._key_file(keys, found.key_file))
+
+    def _key_file(self, keys: Sequence[str], file: Path | None) -> Path | None:
+        try:
+            return file and self._document.path.parent / file.expanduser()
+        except RuntimeError:
+            raise self._document.error([*keys, "key_file"], "names an unknown home folder", "write the path") from None
 
     def _aliases(self, table: Mapping[str, Any]) -> Mapping[str, str]:
         for name, value in table.items():

@@ -40,7 +40,7 @@ def parse_document(path: Path, raw: bytes) -> tuple[Document, dict[str, Any]]:
         ConfigurationError: It is no UTF-8 or no TOML; the text names file and line.
     """
     try:
-        text = raw.decode()
+        text = raw.decode("utf-8-sig")  # some editors begin a file with a byte order mark
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         raise ConfigurationError(f"{path}:{line}: not UTF-8", "save the file as UTF-8") from None
@@ -49,7 +49,7 @@ def parse_document(path: Path, raw: bytes) -> tuple[Document, dict[str, Any]]:
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         found = _AT.fullmatch(str(error))
         problem = found[1] if found else "nested too deeply"
-        line = int(found[2]) if found and found[2] else max(1, len(text.splitlines()))
+        line = int(found[2]) if found and found[2] else text.rstrip("\n").count("\n") + 1
         raise ConfigurationError(f"{path}:{line}: {_first_small(problem)}", "see https://toml.io") from None
 
 
@@ -156,7 +156,7 @@ def _index(text: str) -> Mapping[tuple[str, ...], int]:
     """
     lines: dict[tuple[str, ...], int] = {}
     table: tuple[str, ...] = ()
-    for number, written in enumerate(text.splitlines(), 1):
+    for number, written in enumerate(text.split("\n"), 1):
         if header := _HEADER.match(written):
             here = table = _parts(header[1])
         elif key := _KEY.match(written):

@@ -49,7 +49,8 @@ class Names(msgspec.Struct, frozen=True, kw_only=True):
         """Find what a name means. The first that fits:
 
         1. an alias; what it stands for is looked up by the same rules;
-        2. ``provider/model``: all behind the first slash is the model, also with slashes of its own;
+        2. ``provider/model``: all behind the first slash is the model, also with slashes of its own; capitals do not
+           matter in the provider's name;
         3. ``provider``, or ``provider/``: its default model;
         4. the name of a model that is known: of the first usable provider that has it; of the only one that has it.
 
@@ -66,8 +67,9 @@ class Names(msgspec.Struct, frozen=True, kw_only=True):
             seen.add(name)
             name = self.aliases[name]
         provider, slash, model = name.partition("/")
-        if provider in self.defaults:
-            return Target(provider, model or self.defaults[provider])
+        called = provider if provider in self.defaults else provider.lower()
+        if called in self.defaults:
+            return Target(called, model or self.defaults[called])
         if "://" in name:
             raise ConfigurationError("a URL is no name of a model", "pass the server's address as url=")
         return self._bare(name) or self._unknown(name, provider if slash else None)

@@ -98,6 +98,12 @@ def test_a_whole_file_is_read(tmp_path: Path) -> None:
         ),
         ("[providers.work]\nheaders = {'a b' = 'c'}", 2, "providers.work.headers is wrong: header name 'a b'"),
         ("[providers.work.headers]\nA = 1", 1, "providers.work.headers is wrong: expected `str`, got `int`"),
+        (
+            "[providers.work]\nmodels_path = '.evil.example/x'",
+            2,
+            "providers.work.models_path does not begin with a slash",
+        ),
+        ("[providers.work]\nkey_file = '~nobody-at-all/x'", 2, "providers.work.key_file names an unknown home folder"),
         ("[providers.'a/b']\nurl = 'http://x'", 1, 'providers."a/b" is no name for a provider'),
         ("[aliases]\na = 1", 2, "aliases.a is wrong: expected `str`, got `int`"),
         ("[aliases]\nx = 'y'\na = 'b'\nb = 'a'", 3, "aliases.a leads in a circle: a → b → a"),
@@ -182,6 +188,8 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
         load_config(tmp_path / "none.toml", environ={})
     with pytest.raises(ConfigurationError, match="cannot be read"):
         load_config(environ={"BACKSTREAM_CONFIG": str(tmp_path)})
+    with pytest.raises(ConfigurationError, match="the home folder in ~nobody-at-all/x is unknown"):
+        load_config("~nobody-at-all/x", environ={})
 
 
 def test_a_key_that_others_can_read_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

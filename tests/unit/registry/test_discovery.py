@@ -13,6 +13,7 @@ from backstream.models import ModelInfo
 from backstream.providers.table import ROWS, Row
 from backstream.registry.config import Config, ProviderConfig
 from backstream.registry.discovery import Found, choose_default, probe
+from backstream.server.embedded import start_embedded
 from support_local_servers import DocumentServer
 
 PLENTY = 5.0  # seconds: these tests are about what is found, not how fast
@@ -74,6 +75,12 @@ async def test_gateways_are_told_apart_and_asked_without_the_network() -> None:
     ours = {**BACKEND, "/healthz": {"status": "ok"}}
     assert await found_on(ours, "g4f", "backstream") == [("backstream", ())]
     assert await found_on(ours, "g4f") == []
+
+
+async def test_our_own_server_is_found() -> None:
+    port = int((await start_embedded()).rpartition(":")[2])
+    (found,) = await probe([at("g4f", port), at("localai", port), at("backstream", port)], timeout_seconds=PLENTY)
+    assert found.row.name == "backstream"
 
 
 async def test_a_gateway_that_speaks_for_others_too_is_a_gateway() -> None:

@@ -74,6 +74,13 @@ def test_a_key_of_odd_characters_is_shown_on_one_line() -> None:
     assert str(document.error(["a\nb"], "is wrong")) == 'x.toml:1: "a?b" is wrong'
 
 
+def test_what_editors_write_shifts_no_line() -> None:
+    raw = b"\xef\xbb\xbfa = 'x\xe2\x80\xa8y' # \xc2\x85\r\n[b]\r\nc = 1\r\n"
+    document, tables = parse_document(Path("x.toml"), raw)
+    assert tables == {"a": "x\u2028y", "b": {"c": 1}}
+    assert document.line(["b", "c"]) == 3
+
+
 def test_a_known_value_passes() -> None:
     document = Document(Path("x.toml"), "a = 'one'\n")
     document.check_value(["a"], "one", ["one", "two"])

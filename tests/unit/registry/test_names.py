@@ -28,6 +28,7 @@ NAMES = Names(
         ("groq/openai/gpt-oss-120b", "groq", "openai/gpt-oss-120b"),
         ("openai/gpt-oss-120b", "openai", "gpt-oss-120b"),
         ("openai", "openai", ""),
+        ("OpenAI/GPT-5", "openai", "GPT-5"),
         ("mistral", "mistral", "mistral-large-latest"),
         ("mistral/", "mistral", "mistral-large-latest"),
         ("fast", "groq", "llama"),
