@@ -55,38 +55,37 @@ class AnswerReader:
         quirks: What is odd about the back-end.
 
     Attributes:
-        started: Whether the answer's first object was read.
+        plain: Whether an object with nothing but text in it needs no reading: its text is the chunk.
+        call_parts: Which part each index of a tool call is, so far.
         reason: The last word for why the answer ended; ``None`` until there is one.
     """
 
     def __init__(self, quirks: Quirks) -> None:
-        self.started = False
+        self.plain = False
         self.reason: str | None = None
+        self._started = False
         self._quirks = quirks
         self._think = ThinkSplitter() if quirks.think_tags else None
         self._calls = CallReader()
+        self.call_parts: Mapping[int, int] = self._calls.parts
         self._finish: Finish | None = None
         self._usage: dict[str, Any] = {}
         self._details: list[Mapping[str, Any]] = []
         self._sound: dict[str, Any] = {}
         self._sources: set[str] = set()
 
-    @property
-    def plain(self) -> bool:
-        """Whether an object with nothing but text in it needs no reading: its text is the chunk."""
-        return self.started and (self._think is None or self._think.settled)
-
     def read(self, answer: Mapping[str, Any]) -> list[RawResponse]:
         """Read one object: an event's data, or a whole answer."""
         chunks: list[RawResponse] = []
         choices = answer.get("choices")
         choice = next(filter(_is_first, choices), None) if isinstance(choices, list) else None
-        if not self.started:
+        if not self._started:
             self._read_start(answer, choice, chunks)
         if choice is not None:
             chunks += self._read_choice(choice)
         chunks += self._read_sources(answer)
         self._note_usage(answer, choice)
+        self.plain = self._started and (self._think is None or self._think.settled)
         return chunks
 
     def _read_start(self, answer: Mapping[str, Any], choice: object, chunks: list[RawResponse]) -> None:
@@ -101,7 +100,7 @@ class AnswerReader:
                     fingerprint=_text(answer.get("system_fingerprint")),
                 )
             )
-        self.started = bool(chunks) or choice is not None
+        self._started = bool(chunks) or choice is not None
 
     def _read_choice(self, choice: Mapping[str, Any]) -> Iterable[RawResponse]:
         message = choice.get("delta")

@@ -28,12 +28,16 @@ class CallReader:
 
     Pieces belong together by ``index``, without one by ``id``, without both to the last call. A new id under a known
     index begins a new call: some servers give every call the index 0.
+
+    Attributes:
+        parts: The part of each index, as it was last seen.
     """
 
     def __init__(self) -> None:
         self._calls: list[_Call] = []
         self._by_index: dict[int, _Call] = {}
         self._by_id: dict[str, _Call] = {}
+        self.parts: dict[int, int] = {}
 
     def read(self, message: Mapping[str, Any]) -> Iterable[RawResponse]:
         """Read the calls of a delta or a message."""
@@ -82,6 +86,7 @@ class CallReader:
             self._calls.append(call)
         if isinstance(index, int):
             self._by_index[index] = call
+            self.parts[index] = call.part
         if id_ is not None:
             self._by_id.setdefault(id_, call)
         return call

@@ -1,21 +1,18 @@
 """The stream of an answer: bytes to blocks of chunks.
 
-The hot path: a block of bytes is split at once, each event is decoded by one typed decoder that knows only plain text,
-and one comprehension makes the chunks. Whatever else an event holds fails that decoder and is read at leisure.
+The hot path: a block of bytes is split at once, and read as events of one kind (``quick.py``). Whatever else an event
+holds is read at leisure.
 
 Source: https://platform.openai.com/docs/api-reference/chat-streaming
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final
 
-import msgspec
-
-from backstream.chunks import Content, Reasoning
 from backstream.dialects.openai_chat.answer import BROKEN_OFF, AnswerReader
 from backstream.dialects.openai_chat.failures import failure_in, parse_error
+from backstream.dialects.openai_chat.quick import NOT_QUICK, READERS, QuickReader
 from backstream.dialects.openai_chat.quirks import Quirks
 from backstream.errors import BackstreamError, DecodeError, IncompleteStream, TooLargeError, UnavailableError
 from backstream.options import CallOptions
@@ -27,84 +24,6 @@ __all__ = ["ChatStreamParser", "decode_event"]
 
 _DONE: Final = b"[DONE]"
 
-_NoList = Annotated[list[Any], msgspec.Meta(max_length=0)]
-
-
-class _Text(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """A delta with nothing but text: what must be noticed is unknown, or not null, and fails the decoder."""
-
-    content: str
-    role: str | None = None
-    refusal: None = None
-    reasoning_content: None = None
-    reasoning: None = None
-    reasoning_details: _NoList | None = None
-    tool_calls: _NoList | None = None
-    function_call: None = None
-    audio: None = None
-
-
-class _Thought(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """A delta with nothing but reasoning."""
-
-    reasoning_content: str | None = None
-    reasoning: str | None = None
-    role: str | None = None
-    content: Annotated[str, msgspec.Meta(max_length=0)] | None = None
-    refusal: None = None
-    reasoning_details: _NoList | None = None
-    tool_calls: _NoList | None = None
-    function_call: None = None
-
-
-class _Choice(msgspec.Struct, gc=False):
-    delta: _Text
-    index: Literal[0] = 0
-    finish_reason: None = None
-    logprobs: None = None
-    usage: None = None
-
-
-class _Event(msgspec.Struct, gc=False):
-    choices: tuple[_Choice]
-    usage: None = None
-    error: None = None
-    citations: None = None
-    search_results: None = None
-
-
-class _ThoughtChoice(msgspec.Struct, gc=False):
-    delta: _Thought
-    index: Literal[0] = 0
-    finish_reason: None = None
-    logprobs: None = None
-    usage: None = None
-
-
-class _ThoughtEvent(msgspec.Struct, gc=False):
-    choices: tuple[_ThoughtChoice]
-    usage: None = None
-    error: None = None
-    citations: None = None
-    search_results: None = None
-
-
-_decode_text: Callable[[bytes], _Event] = msgspec.json.Decoder(_Event).decode
-_decode_thought: Callable[[bytes], _ThoughtEvent] = msgspec.json.Decoder(_ThoughtEvent).decode
-_DAMAGE = (msgspec.MsgspecError, ValueError, RecursionError)
-
-
-def _read_texts(frames: list[bytes]) -> Block:
-    return [Content(content=text) for event in map(_decode_text, frames) if (text := event.choices[0].delta.content)]
-
-
-def _read_thoughts(frames: list[bytes]) -> Block:
-    return [
-        Reasoning(token=text)
-        for event in map(_decode_thought, frames)
-        if (text := (delta := event.choices[0].delta).reasoning_content or delta.reasoning)
-    ]
-
 
 class ChatStreamParser:
     """Parse one streamed answer; a :class:`backstream.dialects.base.StreamParser`.
@@ -114,13 +33,12 @@ class ChatStreamParser:
         options: Whose caps hold.
     """
 
-    __slots__ = ("_decoder", "_done", "_failed", "_index", "_quick", "_quirks", "_reader", "_slow")
+    __slots__ = ("_decoder", "_done", "_failed", "_index", "_quick", "_reader")
 
     def __init__(self, quirks: Quirks, options: CallOptions) -> None:
-        self._quirks = quirks
         self._decoder = EventDataDecoder(max_line_bytes=options.max_line_bytes, max_event_bytes=options.max_event_bytes)
         self._reader = AnswerReader(quirks)
-        self._quick, self._slow = _read_texts, _read_thoughts
+        self._quick: list[QuickReader] = list(READERS)  # the one that fitted last comes first: kinds come in runs
         self._done = False
         self._failed = False
         self._index = 0
@@ -143,8 +61,8 @@ class ChatStreamParser:
     def _parse(self, frames: list[bytes]) -> Block:
         if self._reader.plain:
             try:
-                block = self._quick(frames)
-            except _DAMAGE:
+                block = self._quick[0](frames, self._reader.call_parts)
+            except NOT_QUICK:
                 pass
             else:
                 self._index += len(frames)
@@ -158,27 +76,23 @@ class ChatStreamParser:
                 self._done = True
                 block += self._reader.finish()
                 break
-            if self._reader.plain:
-                try:
-                    block += self._quick([frame])
-                except _DAMAGE:
-                    pass
-                else:
-                    self._index += 1
-                    continue
-                try:
-                    block += self._slow([frame])
-                except _DAMAGE:
-                    pass
-                else:  # reasoning comes in runs, as text does
-                    self._quick, self._slow = self._slow, self._quick
-                    self._index += 1
-                    continue
-            self._read(frame, block)
+            if not (self._reader.plain and self._read_quickly(frame, block)):
+                self._read(frame, block)
             self._index += 1
             if self._failed:
                 break
         return block
+
+    def _read_quickly(self, frame: bytes, block: Block) -> bool:
+        for position, quick in enumerate(self._quick):
+            try:
+                block += quick([frame], self._reader.call_parts)
+            except NOT_QUICK:
+                continue
+            if position:
+                self._quick.insert(0, self._quick.pop(position))
+            return True
+        return False
 
     def _read(self, frame: bytes, block: Block) -> None:
         try:
