@@ -22,6 +22,7 @@ from backstream.options import CallOptions, split_options
 from backstream.providers.http_provider import BackendSpec, HTTPSource, blot_out, open_source, reread
 from backstream.providers.result import AsyncResult
 from backstream.providers.rows_shape import Row
+from backstream.providers.services import Services
 from backstream.providers.whole_answer import WholeAnswerParser
 from backstream.request import Policy, Receipt, Receipts, Request, TextPart
 from backstream.request.call import attach_media, parse_call
@@ -46,7 +47,7 @@ _STREAMS_JSON = frozenset({"gemini", "ollama", "backend_api"})
 _MOST_PAGES = 50
 
 
-class DialectProvider:
+class DialectProvider(Services):
     """A back-end of the table, or of the configuration.
 
     Args:

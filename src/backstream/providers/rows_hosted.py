@@ -89,6 +89,9 @@ HOSTED: Final = (
         # the order in which Google's own clients look
         key_variables=("GOOGLE_API_KEY", "GEMINI_API_KEY"),
         auth="x-goog-api-key",
+        embeddings_path="/models",
+        images_path="/models",
+        speech_path="/models",
         documentation="https://ai.google.dev/gemini-api/docs/api-key",
     ),
     Row(
