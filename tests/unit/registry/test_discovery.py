@@ -107,7 +107,7 @@ async def test_all_are_asked_at_once_and_who_is_silent_is_left() -> None:
         closed.bind(("127.0.0.1", 0))  # nobody listens there
         async with DocumentServer(silent) as one, DocumentServer(OLLAMA) as two:
             rows = [at("lmstudio", one.port), at("g4f", closed.getsockname()[1]), at("ollama", one.port, two.port)]
-            found = await probe(rows, timeout_seconds=0.3)
+            found = await probe(rows, timeout_seconds=0.6)
             assert len(one.asked) == 2
     assert [(each.row.name, each.url) for each in found] == [("ollama", two.url)]
 
