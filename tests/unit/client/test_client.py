@@ -360,7 +360,7 @@ def test_the_same_without_async(environ: Mapping[str, str]) -> None:
         stopped.cancel()
         list(stopped)
         assert stopped.end is not None
-        assert [model.id for model in client.models("echo")][0] == "echo"
+        assert client.models("echo")[0].id == "echo"
         assert client.registry().providers()[-1] == "echo"
         with pytest.raises(UnknownProviderError):
             client.count_tokens("nobody/x", "Hi")

@@ -1,0 +1,22 @@
+"""The checks of a provider as tests: ``pytest --pyargs backstream.testing.provider_checks --backstream-provider=…``."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from backstream.testing.providers import CHECKS, ProviderCase
+
+__all__ = ["test_provider"]
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_provider(name: str, backstream_provider: ProviderCase) -> None:
+    """Hold the provider that the command line names to one promise."""
+
+    async def check() -> None:
+        async with asyncio.timeout(60):
+            await CHECKS[name](backstream_provider)
+
+    asyncio.run(check())
