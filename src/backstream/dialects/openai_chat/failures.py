@@ -101,18 +101,16 @@ def parse_error(status: int | None, headers: Mapping[str, str], body: bytes) -> 
         known = dict.fromkeys((*words, "not_found"), errors.ModelNotFoundError)
         words.append("not_found")
     message = inner.get("message")
-    error = refusal(
-        status, headers, body, known, message=message if isinstance(message, str) else None, kinds=tuple(words)
-    )
-    if status is None and not error.problem:
-        error.problem = "the back-end reported an error"
-    return error
+    said = message if isinstance(message, str) else None
+    return refusal(status, headers, body, known, message=said, kinds=tuple(words))
 
 
 def _codes_of(error: Mapping[str, Any], *, number_first: bool) -> list[str]:
     """List the words for what an error is, the most telling first; a number says more only where there is no status."""
-    deeper, code = error.get("innererror"), error.get("code")  # the first is Azure's
-    words = [deeper.get("code") if isinstance(deeper, Mapping) else None, code, error.get("type")]
+    deeper, more, code = error.get("innererror"), error.get("metadata"), error.get("code")
+    flagged = isinstance(more, Mapping) and "flagged_input" in more  # OpenRouter's 403 for moderation
+    words = [deeper.get("code") if isinstance(deeper, Mapping) else None, code, error.get("type")]  # Azure's is first
+    words += ["content_filter"] if flagged else []
     texts = [word[:80] for word in words if isinstance(word, str) and word]
     number = [str(code)] if isinstance(code, int) and 100 <= code <= 999 else []
     return number + texts if number_first else texts + number
