@@ -14,7 +14,7 @@ import msgspec
 from backstream.chunks import Content, RawResponse, Reasoning
 from backstream.dialects.anthropic_messages.answer_in import AnswerState
 from backstream.dialects.anthropic_messages.failures import parse_error
-from backstream.errors import BackstreamError, DecodeError, IncompleteStream
+from backstream.errors import BackstreamError, DecodeError, IncompleteStream, TooLargeError
 from backstream.options import CallOptions
 from backstream.reply import Block, End
 from backstream.wire.json_text import decode_json
@@ -79,7 +79,10 @@ class AnthropicParser:
         """See :class:`backstream.dialects.base.StreamParser`."""
         if self._over:
             return []
-        block = self._parse(self._decoder.feed(data))
+        try:
+            block = self._parse(self._decoder.feed(data))
+        except TooLargeError:  # nothing was whole before it
+            block = []
         if self._decoder.failure is not None and not self._over:
             self._fail(block, self._decoder.failure)
         return block
