@@ -22,9 +22,11 @@ from backstream.chunks import (
     Start,
     ToolCallDelta,
 )
+from backstream.dialects.gemini.call_pieces import CallPieces
 from backstream.dialects.gemini.citations import METADATA, parse_citations
 from backstream.dialects.gemini.failures import parse_error
 from backstream.dialects.gemini.quirks import NAME
+from backstream.dialects.gemini.settings import TIERS_READ
 from backstream.dialects.gemini.words import FINISHED_BESIDE, REASONS, parse_logprobs, parse_usage
 from backstream.errors import ContentRefusedError, IncompleteStream
 from backstream.reply import Block, End
@@ -46,7 +48,19 @@ class Reader:
         usage: The counts so far; each event's are laid over those before it, as they are sums.
     """
 
-    __slots__ = ("_called", "_finish", "_model", "_sources", "failed", "kind", "number", "said", "started", "usage")
+    __slots__ = (
+        "_called",
+        "_finish",
+        "_model",
+        "_pieces",
+        "_sources",
+        "failed",
+        "kind",
+        "number",
+        "said",
+        "started",
+        "usage",
+    )
 
     def __init__(self) -> None:
         self.started = False
@@ -58,6 +72,7 @@ class Reader:
         self._model: str | None = None
         self._finish: str | None = None
         self._called = False
+        self._pieces: CallPieces | None = None
         self._sources: dict[str, Any] = {}
 
     def open(self, kind: str) -> int:
@@ -93,8 +108,11 @@ class Reader:
         answer, model = event.get("responseId"), event.get("modelVersion")
         self._model = model if isinstance(model, str) and model else None
         answer = answer if isinstance(answer, str) and answer else None
-        if answer or self._model:
-            block.append(Start(id=answer, model=self._model))
+        usage = event.get("usageMetadata")
+        tier = usage.get("serviceTier") if isinstance(usage, Mapping) else None
+        tier = TIERS_READ.get(tier, tier) if isinstance(tier, str) and tier else None
+        if answer or self._model or tier:
+            block.append(Start(id=answer, model=self._model, service_tier=tier))
 
     def _read_feedback(self, feedback: object, block: Block) -> None:
         reason = feedback.get("blockReason") if isinstance(feedback, Mapping) else None
@@ -129,6 +147,7 @@ class Reader:
             block += parse_citations(news, "".join(self.said))
 
     def _read_finish(self, reason: str, candidate: Mapping[str, Any], block: Block) -> None:
+        self._end_pieces(block)
         self._finish = reason
         unified = REASONS.get(reason, reason)
         if unified == "stop" and self._called:
@@ -143,7 +162,7 @@ class Reader:
         if isinstance(text, str) and (text or set(part) <= {"text", "thought"}):
             if text:
                 self._read_text(part, text, thought, block)
-        elif isinstance(call, Mapping) and isinstance(call.get("name"), str):
+        elif isinstance(call, Mapping) and (isinstance(call.get("name"), str) or self._pieces is not None):
             self._read_call(part, call, block)
         elif isinstance(blob, Mapping) and isinstance(blob.get("data"), str) and not thought:
             self._read_media(part, "inlineData", blob.get("mimeType"), blob["data"], block)
@@ -174,19 +193,30 @@ class Reader:
             self._end(kind, rest, block)
 
     def _read_call(self, part: Mapping[str, Any], call: Mapping[str, Any], block: Block) -> None:
+        """A call comes whole, or, where the request asked for it, its arguments come in pieces."""
+        rest = {name: value for name, value in part.items() if name != "functionCall"}
+        name, answer, pieces = call.get("name"), call.get("id"), self._pieces
+        if isinstance(name, str):
+            self._end_pieces(block)
+            pieces = CallPieces(answer if isinstance(answer, str) else "", name, rest)
+            arguments = call.get("args")
+            if isinstance(arguments, dict):
+                pieces.arguments = arguments
+        assert pieces is not None
+        pieces.add(call.get("partialArgs"))
+        self._pieces = pieces
+        if call.get("willContinue") is not True:
+            self._end_pieces(block)
+
+    def _end_pieces(self, block: Block) -> None:
+        pieces, self._pieces = self._pieces, None
+        if pieces is None:
+            return
         self._called = True
         number = self._alone("tool_call")
-        arguments = call.get("args")
-        answer = call.get("id")
-        block.append(
-            ToolCallDelta(
-                part=number,
-                id=answer if isinstance(answer, str) else "",
-                name=call["name"],
-                arguments=encode_json({} if arguments is None else arguments).decode(),
-            )
-        )
-        self._end("tool_call", {name: value for name, value in part.items() if name != "functionCall"}, block)
+        arguments = encode_json(pieces.arguments).decode()
+        block.append(ToolCallDelta(part=number, id=pieces.id, name=pieces.name, arguments=arguments))
+        self._end("tool_call", pieces.opaque, block)
 
     def _read_media(self, part: Mapping[str, Any], member: str, kind: object, source: str, block: Block) -> None:
         """Sound may come in pieces, each a part; of anything else each part is whole."""

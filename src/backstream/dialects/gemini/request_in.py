@@ -11,7 +11,7 @@ from msgspec import structs
 from backstream.dialects.gemini.contents_in import parse_contents, parse_instruction
 from backstream.dialects.gemini.quirks import NAME, Quirks, to_camel
 from backstream.dialects.gemini.schemas import from_own_form
-from backstream.dialects.gemini.settings import CONFIG, TIERS, TOP
+from backstream.dialects.gemini.settings import CONFIG, TIERS_READ, TOP
 from backstream.dialects.gemini.shapes import as_list, as_members, as_number, as_text, take
 from backstream.errors import InvalidRequestError
 from backstream.request import ReasoningSettings, Request, ResponseFormat, Tool, ToolChoice
@@ -21,7 +21,6 @@ __all__ = ["parse_request"]
 _WHOLE: Final = frozenset({"max_tokens", "top_k", "seed", "top_logprobs"})
 _FLAGS: Final = frozenset({"logprobs", "store"})
 _LISTS: Final = frozenset({"stop", "modalities", "safety_settings"})
-_TIERS: Final = {theirs: ours for ours, theirs in TIERS.items()}
 
 
 def parse_request(body: Mapping[str, Any], path: str, quirks: Quirks) -> Request:
@@ -145,8 +144,8 @@ def _parse_voice(config: dict[str, Any], known: dict[str, Any]) -> None:
 
 def _parse_tier(members: dict[str, Any], known: dict[str, Any]) -> None:
     tier = members.get("serviceTier")
-    if isinstance(tier, str) and tier.lower() in _TIERS:
-        known["service_tier"] = _TIERS[tier.lower()]
+    if isinstance(tier, str) and tier.lower() in TIERS_READ:
+        known["service_tier"] = TIERS_READ[tier.lower()]
         del members["serviceTier"]
 
 

@@ -13,7 +13,7 @@ from backstream.dialects.gemini.quirks import Quirks
 from backstream.request import ReasoningSettings, Receipts, Request, ResponseFormat
 from backstream.schema import gemini_json_schema, gemini_schema
 
-__all__ = ["CONFIG", "TIERS", "TOP", "render_settings"]
+__all__ = ["CONFIG", "TIERS", "TIERS_READ", "TOP", "render_settings"]
 
 CONFIG: Final[Mapping[str, str]] = {
     "max_tokens": "maxOutputTokens",
@@ -35,6 +35,9 @@ TOP: Final[Mapping[str, str]] = {"safety_settings": "safetySettings", "store": "
 
 TIERS: Final[Mapping[str, str]] = {"flex": "flex", "priority": "priority", "default": "standard"}
 """OpenAI's word for a tier → Google's."""
+
+TIERS_READ: Final[Mapping[str, str]] = {theirs: ours for ours, theirs in TIERS.items()}
+"""Google's word for a tier → OpenAI's."""
 
 _LOST: Final[Mapping[str, str]] = {
     "min_p": "gemini does not sample by it",

@@ -5,6 +5,7 @@ Source: https://ai.google.dev/api/generate-content#method:-models.streamgenerate
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -151,6 +152,15 @@ class GeminiParser:
             return
         self._reader.read(event, block)
 
+    def _parse_last(self, sse: SSEDecoder, block: Block) -> bool:
+        """Parse an event whose blank line never came, if its JSON is whole: a cut object is none."""
+        with contextlib.suppress(BackstreamError):
+            frames = [event.data for event in sse.feed(b"\n\n")]
+            if frames and isinstance(decode_json(frames[-1]), dict):
+                self._parse(frames, block)
+                return True
+        return False
+
     def finish(self, *, framed: bool) -> Block:
         """See :class:`backstream.dialects.base.StreamParser`."""
         del framed  # Google says a word of its own when an answer is over
@@ -160,8 +170,9 @@ class GeminiParser:
         cut = False
         if self._array is not None:
             cut = not self._reader.started if self._bare else self._array.pending
-        elif self._sse is not None:
-            cut = self._sse.pending
-        self._reader.finish(block, whole=self._bare, cut=cut)
+        elif self._sse is not None and self._sse.pending:
+            cut = not self._parse_last(self._sse, block)
+        if not self._reader.failed:
+            self._reader.finish(block, whole=self._bare, cut=cut)
         self._reader.failed = True
         return block
