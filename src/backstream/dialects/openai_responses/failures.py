@@ -103,7 +103,7 @@ def failure(
         headers if headers is not None else {},
         body,
         _CODES if status is not None else _STREAM_CODES,
-        message=text_of(said, "message") or None,
+        message=text_of(said, "message") or (text_of(members, "error") if status is None else None),
         kinds=(code, kind),
     )
 

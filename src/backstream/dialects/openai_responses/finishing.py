@@ -15,7 +15,7 @@ from backstream.dialects.openai_responses.members import NAME, count_of, object_
 
 __all__ = ["conversation_of", "finish_of", "render_usage", "start_of", "usage_chunk"]
 
-_REASONS: Final = {"max_output_tokens": "length"}
+_REASONS: Final = {"max_output_tokens": "length", "max_tokens": "length", "incomplete": "length"}
 
 
 def start_of(response: Mapping[str, Any]) -> Start:
@@ -39,7 +39,7 @@ def finish_of(response: Mapping[str, Any], status: str, *, called: bool) -> Fini
     """
     if status == "incomplete":
         raw = text_of(object_of(response, "incomplete_details"), "reason") or "incomplete"
-        reason = _REASONS.get(raw, raw if raw != "incomplete" else "length")
+        reason = _REASONS.get(raw, raw)
     else:
         raw, reason = status, "tool_calls" if called else "stop"
     return Finish(finish={"reason": reason} if reason == raw else {"reason": reason, "raw": raw})
@@ -78,9 +78,6 @@ def conversation_of(response: Mapping[str, Any]) -> RawResponse | None:
 
 def render_usage(usage: Usage) -> dict[str, Any]:
     """Render counts in this dialect's shape; every member is demanded, and so what was not reported is 0 here."""
-    raw = raw_usage(usage, NAME)
-    if raw is not None:
-        return raw
     asked, said = usage.input_tokens or 0, usage.output_tokens or 0
     return {
         "input_tokens": asked,
@@ -91,4 +88,5 @@ def render_usage(usage: Usage) -> dict[str, Any]:
         "output_tokens": said,
         "output_tokens_details": {"reasoning_tokens": usage.reasoning_tokens or 0},
         "total_tokens": usage.total_tokens if usage.total_tokens is not None else asked + said,
+        **(raw_usage(usage, NAME) or {}),
     }

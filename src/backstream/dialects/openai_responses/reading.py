@@ -27,6 +27,7 @@ from backstream.chunks import (
 from backstream.dialects.openai_responses.failures import failure
 from backstream.dialects.openai_responses.finishing import conversation_of, finish_of, start_of, usage_chunk
 from backstream.dialects.openai_responses.members import ITEM, NAME, count_of, list_of, object_of, text_of, without
+from backstream.dialects.openai_responses.thoughts import BLANK_LINE, read_thought
 from backstream.errors import BackstreamError, IncompleteStream
 from backstream.reply import Block, End
 from backstream.wire.json_text import encode_json
@@ -34,8 +35,6 @@ from backstream.wire.json_text import encode_json
 __all__ = ["ResponseReader", "citation_of"]
 
 Members = Mapping[str, Any]
-
-_BLANK_LINE: Final = "\n\n"
 
 
 class ResponseReader:
@@ -210,16 +209,10 @@ class ResponseReader:
 
     def _read_thought(self, index: int, item: Members) -> Block:
         number = self.number_of(index)
-        summary = [text_of(piece, "text") or "" for piece in list_of(item, "summary")]
-        thought = [text_of(piece, "text") or "" for piece in list_of(item, "content")]
+        text, own = read_thought(item)
         block: Block = []
-        text = _BLANK_LINE.join(summary or thought)
         if text and number not in self._said:
             block.append(Reasoning(token=text, part=number))
-        own = without(item, "type", "summary", "content")
-        for name in ("summary", "content"):  # what the text alone does not tell
-            if item.get(name) and (name == "content" or len(summary) != 1):
-                own[name] = item[name]
         return [*block, PartEnd(part=number, kind="reasoning", opaque={NAME: own})]
 
     def _read_image(self, index: int, item: Members) -> Block:
@@ -284,7 +277,7 @@ class ResponseReader:
         index = count_of(members, "output_index")
         if index is None or self.number_of(index) not in self._said:
             return []
-        return [Reasoning(token=_BLANK_LINE, part=self.number_of(index))]
+        return [Reasoning(token=BLANK_LINE, part=self.number_of(index))]
 
     def _read_thinking(self, members: Members) -> Block:
         index, token = count_of(members, "output_index"), text_of(members, "delta")

@@ -20,7 +20,16 @@ ENCRYPTED: Final = "reasoning.encrypted_content"
 LOGPROBS: Final = "message.output_text.logprobs"
 
 _KEPT: Final = frozenset(
-    {"temperature", "top_p", "top_logprobs", "metadata", "service_tier", "store", "previous_response_id"}
+    {
+        "temperature",
+        "top_p",
+        "top_logprobs",
+        "parallel_tool_calls",
+        "metadata",
+        "service_tier",
+        "store",
+        "previous_response_id",
+    }
 )
 _RENAMED: Final[Mapping[str, str]] = {"max_tokens": "max_output_tokens", "user": "safety_identifier"}
 _NO_PLACE: Final[Mapping[str, str]] = {
@@ -49,9 +58,6 @@ def render_members(request: Request, receipts: Receipts) -> dict[str, Any]:
     if request.tool_choice is not None:
         members["tool_choice"] = render_tool_choice(request.tool_choice)
         receipts.kept("tool_choice")
-    if request.parallel_tool_calls is not None:
-        members["parallel_tool_calls"] = request.parallel_tool_calls
-        receipts.kept("parallel_tool_calls")
     _render_text(request, members, receipts)
     if request.reasoning is not None:
         _render_reasoning(request.reasoning, members, receipts)

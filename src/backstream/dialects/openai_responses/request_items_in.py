@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from backstream.dialects.openai_responses.members import ITEM, NAME, text_of, without
+from backstream.dialects.openai_responses.thoughts import read_thought
 from backstream.errors import InvalidRequestError
 from backstream.media.item import MediaItem
 from backstream.request import (
@@ -224,9 +225,5 @@ def _parse_result(item: Members, where: str) -> ToolResultPart:
 
 
 def _parse_reasoning(item: Members) -> Part:
-    summary = item.get("summary")
-    texts = [text_of(piece, "text") for piece in summary or () if isinstance(piece, Mapping)]
-    own = without(item, "type", "summary")
-    if summary and not (len(texts) == 1 and texts[0] and summary == [{"type": "summary_text", "text": texts[0]}]):
-        own["summary"] = summary
-    return ReasoningPart(text="\n\n".join(text for text in texts if text), opaque={NAME: own} if own else {})
+    text, own = read_thought(item)
+    return ReasoningPart(text=text, opaque={NAME: own} if own else {})
