@@ -29,9 +29,8 @@ def parse_citations(candidate: Mapping[str, Any], text: str) -> list[Citation]:
         text: What was said so far, which places are counted in.
     """
     citations: list[Citation] = []
-    for name in METADATA:
-        members = candidate.get(name)
-        if not isinstance(members, Mapping) or not members:
+    for name, members in candidate.items():
+        if name not in METADATA or not isinstance(members, Mapping) or not members:
             continue
         found = [
             {key: value for key, value in one.items() if value is not None} for one in _READERS[name](members, text)

@@ -140,8 +140,8 @@ class Reader:
 
     def _read_sources(self, candidate: Mapping[str, Any], block: Block) -> None:
         """Some servers repeat what they said with each event: only news makes chunks."""
-        news = {name: candidate[name] for name in METADATA if name in candidate}
-        news = {name: value for name, value in news.items() if self._sources.get(name) != value}
+        found = {name: value for name, value in candidate.items() if name in METADATA}
+        news = {name: value for name, value in found.items() if self._sources.get(name) != value}
         if news:
             self._sources |= news
             block += parse_citations(news, "".join(self.said))
