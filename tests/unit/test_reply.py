@@ -13,10 +13,11 @@ from backstream.chunks import (
     RawResponse,
     Reasoning,
     Title,
+    ToolCallDelta,
     ToolCalls,
     Usage,
 )
-from backstream.reply import Reply, fold, has_content
+from backstream.reply import Reply, fold, has_content, join_deltas
 from backstream.request import ReasoningPart, TextPart, ToolCallPart
 
 
@@ -59,3 +60,28 @@ def test_what_the_content_clocks_wait_for() -> None:
     assert has_content([Reasoning(token="x")])
     assert not has_content([Log(log="x"), Title(title="t"), ProviderInfo()])
     assert not has_content([])
+
+
+def test_joined_deltas_fold_to_the_same_reply() -> None:
+    chunks = [
+        Content(content="a"),
+        Content(content="b"),
+        Content(content="c", part=1),
+        Content(content="d", part=1, urls=["/x"]),
+        Content(content="e", part=1),
+        Reasoning(token="f"),
+        Reasoning(status="s"),
+        Reasoning(token="g"),
+        ToolCallDelta(part=0, id="1", name="n", arguments="{"),
+        ToolCallDelta(part=0, arguments="}"),
+        ToolCallDelta(part=0, id="2", arguments=""),
+        Log(log="x"),
+        Log(log="y"),
+        RawResponse.from_dict({"type": "content", "content": "h", "odd": 1}),
+        Content(content="i"),
+        Finish(finish={"reason": "stop"}),
+    ]
+    joined = join_deltas(chunks)
+    assert fold(joined) == fold(chunks)
+    assert [str(chunk) for chunk in joined if isinstance(chunk, Content)] == ["ab", "c", "de", "h", "i"]
+    assert join_deltas([]) == []

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from backstream.credentials import Secret
 from backstream.dialects.backend_api import CONVERSATION_PATH, BackendApiParser, render_request
-from backstream.dialects.backend_api.request import ApiKey
+from backstream.dialects.backend_api.request import EVENTS_FIELD, ApiKey
 from backstream.errors import ConfigurationError, InvalidRequestError, UnsupportedFeatureError
 from backstream.messages import MediaListType, Messages, check_messages
 from backstream.options import split_options
@@ -98,7 +98,7 @@ class BackendApi(AsyncGeneratorProvider, ProviderModelMixin):
             _log.info("%s: model %r, %s", cls.__name__, model, _masked(key))
             # in a thread: opening a pipe waits for its writer, writing a picture or checking a long URI takes its time
             items = await asyncio.to_thread(load_media, media) if media is not None else ()
-            body = render_request(model, messages, items, key, members)
+            body = render_request(model, [_without_parts(message) for message in messages], items, key, members)
             spec = cls._spec(base or await embedded_url())
             _check_origins(key, spec.url)
             parser = BackendApiParser(max_line_bytes=options.max_line_bytes, max_event_bytes=options.max_event_bytes)
@@ -153,7 +153,13 @@ class BackendApi(AsyncGeneratorProvider, ProviderModelMixin):
 
     @classmethod
     def _spec(cls, base: str) -> BackendSpec:
-        return BackendSpec(name=cls.__name__, url=base.rstrip("/"), headers=dict(cls.headers or {}), ssl=cls.ssl)
+        headers = {**EVENTS_FIELD, **(cls.headers or {})}
+        return BackendSpec(name=cls.__name__, url=base.rstrip("/"), headers=headers, ssl=cls.ssl)
+
+
+def _without_parts(message: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Leave out the typed parts of an earlier reply: servers of this protocol hand messages on as they are."""
+    return {name: value for name, value in message.items() if name != "parts"} if "parts" in message else message
 
 
 def _provider_name(provider: object) -> object:

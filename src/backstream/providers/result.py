@@ -10,12 +10,12 @@ from typing import Any, Protocol, Self
 
 from backstream.chunks import RawResponse
 from backstream.errors import BackstreamError, IncompleteStream, MisuseError, ProviderError
-from backstream.reply import Block, End, Service, fold
+from backstream.reply import Block, End, Service, fold, join_deltas
 from backstream.request.receipts import Receipt
 
 __all__ = ["AsyncResult", "BlockSource"]
 
-_KEPT_CHUNKS = 100_000
+_KEPT_CHUNKS = 10_000  # joining as many takes some milliseconds
 
 
 class BlockSource(Protocol):
@@ -54,16 +54,18 @@ class AsyncResult(AsyncIterator[RawResponse]):
 
     Raises (while iterating):
         CallerError: Media could not be read, or a setting cannot work.
-        ProviderError: The back-end, or the way to it, failed; ``received`` on it holds the chunks before it.
+        ProviderError: The back-end, or the way to it, failed; ``received`` on it holds the chunks before it (of more
+            than 10,000, neighbouring pieces of text are joined).
         IncompleteStream: The answer was cut off, after every chunk that had arrived was delivered.
         MisuseError: Two tasks iterate over it at once, or it was begun in another event loop.
     """
 
     __slots__ = (
         "__weakref__",
+        "_joined",
         "_kept",
-        "_kept_count",
         "_loop",
+        "_loose",
         "_open",
         "_opening",
         "_reading",
@@ -80,7 +82,8 @@ class AsyncResult(AsyncIterator[RawResponse]):
         self._ready: Iterator[RawResponse] = iter(())
         self._reading = False
         self._kept: list[Sequence[RawResponse]] = []
-        self._kept_count = 0
+        self._joined = 0
+        self._loose = 0
         self.end: End | None = None
 
     def __await__(self) -> Generator[Any, Any, AsyncResult]:
@@ -151,10 +154,18 @@ class AsyncResult(AsyncIterator[RawResponse]):
             return []
         if block and type(block[-1]) is End:
             self.end = block.pop()  # type: ignore[assignment]
-        if self._kept_count < _KEPT_CHUNKS:
-            self._kept.append(block)  # type: ignore[arg-type]
-            self._kept_count += len(block)
+        self._kept.append(block)  # type: ignore[arg-type]
+        self._loose += len(block)
+        if self._loose > _KEPT_CHUNKS:
+            self._join_kept()
         return block  # type: ignore[return-value]
+
+    def _join_kept(self) -> None:
+        """Keep what came last in less room: a chunk takes some twenty times as much as its text."""
+        loose = [chunk for block in self._kept[self._joined :] for chunk in block]
+        self._kept[self._joined :] = [join_deltas(loose)]
+        self._joined += 1
+        self._loose = 0
 
     async def _start(self) -> BlockSource:
         """Open the source in a task of its own, which leaving the answer can stop without stopping the reader."""

@@ -1,7 +1,7 @@
 """The order rules of a stream: how it ends, what counts as content, and the whole reply that its chunks add up to."""
 
 from backstream.reply.end import Block, End, EndState, has_content
-from backstream.reply.folding import fold
+from backstream.reply.folding import fold, join_deltas
 from backstream.reply.whole import Cost, RateLimit, Reply, Service
 
-__all__ = ["Block", "Cost", "End", "EndState", "RateLimit", "Reply", "Service", "fold", "has_content"]
+__all__ = ["Block", "Cost", "End", "EndState", "RateLimit", "Reply", "Service", "fold", "has_content", "join_deltas"]

@@ -37,7 +37,7 @@ from backstream.request.parts import (
     ToolCallPart,
 )
 
-__all__ = ["fold"]
+__all__ = ["fold", "join_deltas"]
 
 
 def fold(chunks: Iterable[RawResponse]) -> Reply:
@@ -79,6 +79,43 @@ def fold(chunks: Iterable[RawResponse]) -> Reply:
         logprobs=tuple(logprobs),
         **last,
     )
+
+
+_TEXT_OF: Mapping[type, str] = {Content: "content", Reasoning: "token", ToolCallDelta: "arguments", Refusal: "refusal"}
+
+
+def join_deltas(chunks: Iterable[RawResponse]) -> list[RawResponse]:
+    """Join neighbouring deltas of one part, so that many take little room; they fold to the same reply.
+
+    Args:
+        chunks: The chunks of one stream, in order.
+    """
+    joined: list[RawResponse] = []
+    run: list[Any] = []
+    for chunk in chunks:
+        member = _TEXT_OF.get(type(chunk))
+        if run and type(run[0]) is type(chunk) and _goes_on(run[0], chunk, member or ""):
+            run.append(chunk)
+            continue
+        joined += _join_run(run)
+        run = [chunk]
+    return joined + _join_run(run)
+
+
+def _goes_on(first: Any, chunk: Any, member: str) -> bool:
+    """Whether a delta holds nothing but a piece of text for the part of the run's first."""
+    if not member or first.part != chunk.part or first.extra:
+        return False
+    names = [name for name in chunk.__struct_fields__ if name not in (member, "part")]
+    return all(getattr(chunk, name) is None for name in names) and getattr(chunk, member) is not None
+
+
+def _join_run(run: list[Any]) -> list[RawResponse]:
+    if len(run) < 2:
+        return list(run)
+    member = _TEXT_OF[type(run[0])]
+    text = "".join(getattr(chunk, member) or "" for chunk in run)
+    return [msgspec.structs.replace(run[0], **{member: text})]
 
 
 def _media_urls(chunk: Content) -> Iterable[str]:
@@ -124,7 +161,10 @@ class _Growing:
 def _join_base64(pieces: list[str]) -> str | None:
     if len(pieces) <= 1:
         return pieces[0] if pieces else None
-    return b64encode(b"".join(map(b64decode, pieces))).decode("ascii")
+    try:
+        return b64encode(b"".join(map(b64decode, pieces))).decode("ascii")
+    except ValueError:  # one text cut anywhere, not texts of their own; or none at all, which is not ours to mend
+        return "".join(pieces)
 
 
 class _Parts:
@@ -215,7 +255,8 @@ class _Parts:
             if not chunk.opaque:
                 return
             part = self.at(chunk.kind or "opaque", chunk.part, anew=True)
-        part.opaque |= chunk.opaque or {}
+        opaque = chunk.opaque or {}
+        part.opaque |= {dialect: members for dialect, members in opaque.items() if isinstance(members, Mapping)}
         part.over = True
 
     def whole(self) -> tuple[Part, ...]:

@@ -199,10 +199,11 @@ async def test_its_repr_tells_its_state() -> None:
     assert repr(result) == "<AsyncResult complete>"
 
 
-async def test_what_is_kept_for_the_error_is_capped() -> None:
-    many: Block = [A] * 60_000
+async def test_what_is_kept_of_a_long_answer_is_joined() -> None:
+    many: Block = [A] * 6_000
     result, _ = result_of(list(many), list(many), list(many), IncompleteStream("cut"))
     with pytest.raises(IncompleteStream) as caught:
         async for _ in result:
             pass
-    assert len(caught.value.received) == 120_000
+    assert len(caught.value.received) == 6_001
+    assert caught.value.text == str(A) * 18_000
