@@ -111,12 +111,8 @@ class AnswerRenderer:
         elif isinstance(chunk, _SHOWN):
             if not self._started:
                 yield self._start(Start())
-            if self._held and not self._is_for_open(chunk):
-                self._held.append(chunk)
-                return
-            yield from self._show(chunk)
-            if self._held and (self._open is None or self._open.is_over()):
-                yield from self._release()
+            yield from self._pass(chunk)
+            yield from self._release()
 
     def finish(self) -> Iterator[Event]:
         """Give the events that close a whole answer."""
@@ -193,7 +189,8 @@ class AnswerRenderer:
             yield from self._take_citation(chunk)
         elif isinstance(chunk, Media):
             self._media.add(chunk)
-        elif isinstance(chunk, PartEnd):
+        else:
+            assert isinstance(chunk, PartEnd)
             yield from self._take_end(chunk)
 
     def _is_for_open(self, chunk: RawResponse) -> bool:
@@ -208,8 +205,16 @@ class AnswerRenderer:
 
     def _release(self) -> Iterator[Event]:
         """Show what was held, in order; what must go on waiting is held again."""
-        held, self._held = self._held, []
-        for chunk in held:
+        while self._held and (self._open is None or self._open.is_over()):
+            held, self._held = self._held, []
+            for chunk in held:
+                yield from self._pass(chunk)
+
+    def _pass(self, chunk: RawResponse) -> Iterator[Event]:
+        """Show a chunk, unless others wait that came before it; what is for the open call goes past them."""
+        if self._held and not self._is_for_open(chunk):
+            self._held.append(chunk)
+        else:
             yield from self._show(chunk)
 
     def _begin(self, kind: str, part: int | None, block: Event, call_id: str | None = None) -> Iterator[Event]:
@@ -255,6 +260,7 @@ class AnswerRenderer:
             if not chunk.id and not chunk.name and (chunk.part is None or chunk.part in self._called):
                 return  # a piece of a call that is over
             self._called.add(chunk.part)
+            yield from self._close()  # the number of the block is in the id
             given = chunk.id or f"toolu_{self._envelope.id}_{self._next}"
             block = {"type": "tool_use", "id": given, "name": chunk.name or "", "input": {}}
             yield from self._begin("tool_use", chunk.part, block, given)
@@ -309,7 +315,14 @@ class AnswerRenderer:
                 yield self._delta("signature_delta", signature=signature)
             if self._is_open("thinking", chunk.part):
                 yield from self._close()
-        elif self._open is not None and self._is_open(_PART_KINDS.get(chunk.kind or "", self._open.kind), chunk.part):
+        else:
+            yield from self._take_plain_end(chunk)
+
+    def _take_plain_end(self, chunk: PartEnd) -> Iterator[Event]:
+        opened = self._open
+        if opened is None or chunk.kind == "media":
+            return
+        if self._is_open(_PART_KINDS.get(chunk.kind or "", opened.kind), chunk.part):
             yield from self._close()
 
     def _take_block(self, block: Mapping[str, Any]) -> Iterator[Event]:

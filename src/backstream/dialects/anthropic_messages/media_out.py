@@ -37,7 +37,7 @@ class MediaText:
     def take(self) -> str:
         """Return the text of what was gathered; ``""`` where there is nothing."""
         self._end()
-        text, self._text = "".join(self._text), []
+        text, self._text, self._type = "".join(self._text), [], ""
         return text
 
     def _end(self) -> None:

@@ -79,6 +79,7 @@ def item(*pieces: bytes, media_type: str = "text/plain", closing: list[str] | No
 
 
 def test_the_contract_of_dialects_is_kept() -> None:
+    assert DIALECT.name == NAME
     check_dialect(DIALECT)
 
 

@@ -487,13 +487,20 @@ def test_caps() -> None:
 
 
 def test_bad_text_becomes_replacement_characters() -> None:
-    stream = (
-        sse(delta("text_delta", text="a\ud83d"))
-        + b"data: "
-        + json.dumps(delta("text_delta", text="X")).encode().replace(b"X", b"\xff")
-        + b"\n\n"
+    half = "a\ud83d"
+    stream = sse(
+        begin({"type": "tool_use", "id": "a", "name": "f"}),
+        delta("text_delta", text=half),
+        delta("thinking_delta", thinking=half),
+        delta("input_json_delta", partial_json=half),
     )
-    assert DIALECT.stream_parser().feed(stream) == texts(0, "a\ufffd", "\ufffd")
+    last = json.dumps(delta("text_delta", text="X")).encode().replace(b"X", b"\xff")
+    assert DIALECT.stream_parser().feed(stream + b"data: " + last + b"\n\n")[1:] == [
+        *texts(0, "a\ufffd"),
+        Reasoning(token="a\ufffd", part=0),
+        *inputs(0, "a\ufffd"),
+        *texts(0, "\ufffd"),
+    ]
 
 
 @pytest.mark.parametrize(
