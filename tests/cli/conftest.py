@@ -29,6 +29,8 @@ def environment(home: Path, **more: str) -> dict[str, str]:
         "HOME": str(home),
         "XDG_CONFIG_HOME": str(home / "config"),
         "XDG_STATE_HOME": str(home / "state"),
+        "XDG_CACHE_HOME": str(home / "cache"),
+        "BACKSTREAM_MODEL": "echo",  # whatever runs on this machine, the tests do not talk to it
         "LANG": "C.UTF-8",
         "PYTHONWARNINGS": "error",
         "TERM": "xterm-256color",

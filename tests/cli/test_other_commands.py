@@ -34,7 +34,7 @@ def test_version(run) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    [(), ("chat",), ("serve",), ("keys",), ("keys", "add"), ("models",), ("providers",), ("completion",)],
+    [(), ("chat",), ("serve",), ("keys",), ("keys", "add"), ("models",), ("providers",), ("explain",), ("completion",)],
     ids=" ".join,
 )
 def test_help_says_how(run, command: tuple[str, ...]) -> None:
@@ -258,8 +258,8 @@ def test_a_key_file_of_ones_own(run, tmp_path: Path) -> None:
 # --- models, providers ------------------------------------------------------------------------------------------------
 
 
-def test_models_are_a_table(run) -> None:
-    lines = run("models").stdout.splitlines()
+def test_models_are_a_table(run, serve) -> None:
+    lines = run("models", "--url", serve()).stdout.splitlines()
     assert lines[0].split() == ["PROVIDER", "MODEL"]
     assert ["Echo", "echo"] in [line.split() for line in lines]
 
@@ -270,8 +270,8 @@ def test_models_of_one_provider(run, serve) -> None:
 
 
 @pytest.mark.parametrize("options", [(), ("--json",)])
-def test_models_of_nobody_are_an_error_that_names_who_there_is(run, options) -> None:
-    done = run("models", "Nobody", *options)
+def test_models_of_nobody_are_an_error_that_names_who_there_is(run, serve, options) -> None:
+    done = run("models", "Nobody", "--url", serve(), *options)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "backstream: there is no provider 'Nobody'; use one of: Echo\n"
 
@@ -290,14 +290,16 @@ def test_a_provider_without_models_is_no_error(run, raw_server) -> None:
     assert done.stderr.endswith("P18, P19 and 10 more (backstream providers lists them)\n")
 
 
-def test_models_as_json(run) -> None:
-    assert "echo" in json.loads(run("models", "--json").stdout)["Echo"]
-    assert json.loads(run("models", "Echo", "--json").stdout)[0]["id"] == "echo"
+def test_models_as_json(run, serve) -> None:
+    url = serve()
+    assert "echo" in json.loads(run("models", "--url", url, "--json").stdout)["Echo"]
+    assert json.loads(run("models", "Echo", "--json", BACKSTREAM_URL=url).stdout)[0]["id"] == "echo"
 
 
-def test_providers(run) -> None:
-    assert "Echo, the embedded backend" in run("providers").stdout
-    assert json.loads(run("providers", "--json").stdout)[0]["name"] == "Echo"
+def test_providers(run, serve) -> None:
+    url = serve()
+    assert "Echo, the embedded backend" in run("providers", "--url", url).stdout
+    assert json.loads(run("providers", "--json", BACKSTREAM_URL=url).stdout)[0]["name"] == "Echo"
 
 
 def test_a_server_that_lists_rubbish_does_no_harm(run, raw_server) -> None:

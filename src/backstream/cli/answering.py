@@ -2,28 +2,47 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from backstream.chunks import RawResponse
 from backstream.cli.attachments import name_error
+from backstream.cli.backends import BackEnd, advise, find_back_end, introduce
 from backstream.cli.call import Call
 from backstream.cli.exits import say
+from backstream.cli.logs import shown_by
 from backstream.cli.progress import make_progress
-from backstream.cli.terminal import is_terminal
+from backstream.cli.tables import print_json
+from backstream.cli.usage import describe_usage
 from backstream.cli.views import View
-from backstream.errors import BackstreamError, InvalidMediaError
-from backstream.messages import ImageType, Message
+from backstream.client import ChatStream, Client
+from backstream.errors import BackstreamError, InvalidMediaError, ProviderError
+from backstream.messages import ImageType
 from backstream.reply import fold
 
 if TYPE_CHECKING:
     from backstream.cli.saving import Saver
 
-__all__ = ["Answer", "answer", "introduce", "make_saver"]
+__all__ = ["Answer", "Talk", "answer", "ask_once", "make_saver"]
+
+_log = logging.getLogger("backstream.cli")
+
+
+class Talk(NamedTuple):
+    """With whom, and how.
+
+    Attributes:
+        client: What sends.
+        back_end: Who answers.
+        call: How it is asked.
+    """
+
+    client: Client
+    back_end: BackEnd
+    call: Call
 
 
 class Answer:
@@ -31,10 +50,12 @@ class Answer:
 
     Attributes:
         chunks: What arrived.
+        history: The messages to send before the next turn; empty where the answer was cut short.
     """
 
     def __init__(self) -> None:
         self.chunks: list[RawResponse] = []
+        self.history: list[dict[str, Any]] = []
 
     @property
     def text(self) -> str:
@@ -47,19 +68,6 @@ class Answer:
         return fold(self.chunks).conversation
 
 
-def introduce(call: Call) -> None:
-    """Say who will answer: always where it is no language model, else where somebody may be reading along."""
-    if call.is_embedded:
-        say("talking to the embedded backend (Echo: not a language model); name a server with --url")
-    elif is_terminal(sys.stderr):
-        say(f"talking to {_public(call.url or os.environ['BACKSTREAM_URL'])}")
-
-
-def _public(url: str) -> str:
-    """A URL without user information and query."""
-    return url.rpartition("@")[2].partition("?")[0]
-
-
 def make_saver(output: Path | None) -> Saver | None:
     """Return what saves an answer's media in a folder; ``None`` for none."""
     if output is None:
@@ -69,9 +77,20 @@ def make_saver(output: Path | None) -> Saver | None:
     return Saver(output)
 
 
+async def ask_once(
+    call: Call, messages: Sequence[Mapping[str, Any]], media: Sequence[ImageType], view: View, saver: Saver | None
+) -> bool:
+    """Find who answers, send one conversation and show the answer; as :func:`answer`, which says the rest."""
+    async with Client(receipts=call.receipts) as client:
+        with shown_by(view.note):
+            back_end = await find_back_end(call, client)
+        talk = Talk(client, back_end, call)
+        return await answer(talk, messages, media, view, into=Answer(), saver=saver, introduced=call.as_events)
+
+
 async def answer(
-    call: Call,
-    messages: Sequence[Message],
+    talk: Talk,
+    messages: Sequence[Mapping[str, Any]],
     media: Sequence[ImageType],
     view: View,
     *,
@@ -83,7 +102,7 @@ async def answer(
     """Send a conversation and show its answer.
 
     Args:
-        call: Where and how.
+        talk: With whom, and how.
         messages: The conversation.
         media: What to send with it.
         view: What shows it.
@@ -93,36 +112,32 @@ async def answer(
         introduced: Whether it was said who will answer; else it is said once the call has proved good.
 
     Returns:
-        Whether all media were saved.
+        Whether the answer is what was asked for, and all its media were saved.
 
     Raises:
         BackstreamError: See :mod:`backstream.errors`; what had arrived was shown.
     """
-    members: dict[str, Any] = {}
-    if call.provider is not None:
-        members["provider"] = call.provider
-    if state is not None:
-        members["conversation"] = state.get(call.provider, state) if call.provider else state
-    backend = call.backend()
-    result = backend.create_async_generator(
-        call.model, messages, list(media), call.api_key, options=call.options(make_progress()), **members
-    )
+    back_end = talk.back_end
+    stream = _start(talk, messages, media, view, state)
     if not introduced:
-        introduce(call)
+        introduce(back_end)
     try:
-        async with result, aclosing(result.blocks()) as blocks:
-            async for block in blocks:
-                into.chunks.extend(block)
-                for chunk in block:
-                    if saver is not None:
-                        saver.take(chunk)
-                    view.show(chunk)
-                view.settle()
+        with shown_by(view.note):
+            async with stream, aclosing(stream.blocks()) as blocks:
+                async for block in blocks:
+                    into.chunks.extend(block)
+                    for chunk in block:
+                        if saver is not None:
+                            saver.take(chunk)
+                        view.show(chunk)
+                    view.settle()
     except InvalidMediaError as error:
         raise name_error(error, media) from error
-    except BackstreamError:
+    except BackstreamError as error:
         view.finish()
-        await _save(call, into, saver)
+        if isinstance(error, ProviderError):
+            advise(error, back_end)
+        await _save(back_end, into, saver)
         raise
     finally:
         try:
@@ -130,16 +145,61 @@ async def answer(
         finally:
             if saver is not None:  # also where nobody reads the answer any more: the files are there
                 saver.tell()
-    return await _save(call, into, saver)
+    saved = await _save(back_end, into, saver)
+    return _conclude(stream, talk.call, into) and saved
 
 
-async def _save(call: Call, answered: Answer, saver: Saver | None) -> bool:
-    urls = fold(answered.chunks).media_urls
-    if saver is None or not urls:
+def _start(
+    talk: Talk,
+    messages: Sequence[Mapping[str, Any]],
+    media: Sequence[ImageType],
+    view: View,
+    state: dict[str, Any] | None,
+) -> ChatStream:
+    from backstream.cli.tools import shown_tools
+    from backstream.tools import ToolLimits
+
+    client, back_end, call = talk
+    members = dict(back_end.members)
+    if state is not None and back_end.is_server:
+        members["conversation"] = state.get(call.provider, state) if call.provider else state
+    return client.stream(
+        back_end.model,
+        list(messages),
+        media=list(media) or None,
+        tools=shown_tools(call.tools, view.note),
+        run_tools=ToolLimits(max_rounds=call.tool_rounds) if call.tools else False,
+        response_format=call.response_format,
+        provider=back_end.provider,
+        api_key=back_end.api_key,
+        **call.keywords(make_progress(), members),
+    )
+
+
+def _conclude(stream: ChatStream, call: Call, into: Answer) -> bool:
+    """Take from a whole answer what is known once it is over; print the value that was asked for.
+
+    Raises:
+        DecodeError: It is not of the schema that was asked for.
+    """
+    reply = stream.reply
+    into.history = stream.history
+    if reply.usage is not None:
+        _log.info("usage: %s", describe_usage(reply.usage, reply.cost))
+    if call.response_format is None or call.as_events:
         return True
-    from backstream.cli.saving import Origin
-    from backstream.providers.embedded import embedded_url
+    if reply.refusal is not None or reply.tool_calls:
+        say("the model " + ("called a tool instead of answering" if reply.refusal is None else "refused to answer"))
+        return False
+    print_json(reply.parsed)
+    return True
 
-    backend = call.backend()
-    base = backend.url or os.environ.get("BACKSTREAM_URL") or await embedded_url()
-    return await saver.finish(urls, Origin(base, backend.headers, backend.ssl))
+
+async def _save(back_end: BackEnd, answered: Answer, saver: Saver | None) -> bool:
+    if saver is None:
+        return True
+    whole = fold(answered.chunks)
+    for part in whole.parts:
+        saver.take_part(part)
+    urls = [*whole.media_urls, *(url for part in whole.parts if (url := getattr(part, "url", None)))]
+    return await saver.finish(urls, await back_end.origin() if urls else None)

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from backstream.credentials import Secret
 from backstream.errors import ConfigurationError, InvalidRequestError
-from backstream.options import CallOptions, Deadlines, parse_timeout
+from backstream.options import LOCAL_KEYWORDS, Deadlines, Progress, parse_timeout
+from backstream.request import Policy
 
 if TYPE_CHECKING:
     from backstream.providers.backend_api import BackendApi
 
-__all__ = ["Call", "backend_at", "check_text", "parse_deadlines", "parse_parameters", "read_key"]
+__all__ = ["Call", "backend_at", "check_text", "parse_deadlines", "parse_parameters", "read_key", "server_url"]
+
+
+# members of the body that share a name with an argument of ``Client.stream``
+_ARGUMENTS: Final = frozenset(
+    {"media", "tools", "run_tools", "response_format", "provider", "url", "api_key", "conversation", *LOCAL_KEYWORDS}
+)
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,41 +31,60 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         model: The model's name; ``""`` for the default.
-        url: Where the server is; ``None`` for ``BACKSTREAM_URL`` or the embedded backend.
-        provider: The provider's name; ``None`` leaves the choice to the server.
+        url: Where the server is; ``None`` for ``BACKSTREAM_URL``, or for none.
+        dialect: How the server at ``url`` is spoken to; ``None`` for the backend-api protocol.
+        provider: The provider's name; with a server of the backend-api protocol one behind it.
         api_key: The provider's key.
         server_key: The key of the server itself.
         parameters: Further members of the body.
-        deadlines: See :class:`backstream.Deadlines`.
+        deadlines: See :class:`backstream.Deadlines`; ``None`` for the configured ones.
         proxy: A proxy's URL.
+        receipts: What to do about parameters a back-end has no words for; ``None`` for the configured policy.
+        tools: Functions the model may call.
+        tool_rounds: Answers with calls of tools in them before it is enough.
+        response_format: The form of the answer, in OpenAI's shape.
+        as_events: Whether the answer is shown as raw events.
     """
 
     model: str = ""
     url: str | None = None
+    dialect: str | None = None
     provider: str | None = None
     api_key: Secret | None = None
     server_key: Secret | None = None
     parameters: dict[str, Any] = {}
-    deadlines: Deadlines = Deadlines()
+    deadlines: Deadlines | None = None
     proxy: str | None = None
+    receipts: Policy | None = None
+    tools: tuple[Any, ...] = ()
+    tool_rounds: int = 8
+    response_format: dict[str, Any] | None = None
+    as_events: bool = False
 
     def __repr__(self) -> str:
         return f"<Call model={self.model!r}>"
 
-    def backend(self) -> type[BackendApi]:
-        """Return the provider to call."""
-        return backend_at(self.url, self.server_key)
+    def keywords(self, on_progress: Progress | None, members: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the keywords of one call of ``Client.stream``.
 
-    def options(self, on_progress: Callable[[int, int | None], None] | None) -> CallOptions:
-        """Return the local options of one call."""
-        return CallOptions(
-            deadlines=self.deadlines, proxy=self.proxy, on_progress=on_progress, extra_body=self.parameters
-        )
+        Args:
+            on_progress: See :data:`backstream.options.Progress`.
+            members: Further members of the body.
+        """
+        plain = {name: value for name, value in self.parameters.items() if name not in _ARGUMENTS and value is not None}
+        rest = {name: value for name, value in self.parameters.items() if name not in plain}
+        local = {
+            "deadlines": self.deadlines,
+            "proxy": self.proxy,
+            "on_progress": on_progress,
+            "extra_body": {**rest, **members} or None,
+        }
+        return plain | {name: value for name, value in local.items() if value is not None}
 
-    @property
-    def is_embedded(self) -> bool:
-        """Whether the embedded backend answers."""
-        return self.url is None and not os.environ.get("BACKSTREAM_URL")
+
+def server_url(url: str | None) -> str | None:
+    """Return where a server was named: ``--url``, else ``BACKSTREAM_URL``; ``None`` where none was."""
+    return url if url is not None else os.environ.get("BACKSTREAM_URL") or None
 
 
 def backend_at(url: str | None, server_key: Secret | None = None) -> type[BackendApi]:
@@ -70,8 +96,7 @@ def backend_at(url: str | None, server_key: Secret | None = None) -> type[Backen
     """
     from backstream.providers.backend_api import BackendApi
 
-    if url is None:
-        url = os.environ.get("BACKSTREAM_URL") or None
+    url = server_url(url)
     if url is None:
         return BackendApi
     headers = {"Authorization": Secret(f"Bearer {server_key.reveal()}")} if server_key is not None else {}
@@ -132,12 +157,14 @@ def parse_parameters(pairs: Sequence[str]) -> dict[str, Any]:
     return parameters
 
 
-def parse_deadlines(timeout: float | None, pairs: Sequence[str]) -> Deadlines:
-    """Read ``--timeout`` and ``name=seconds`` pairs.
+def parse_deadlines(timeout: float | None, pairs: Sequence[str]) -> Deadlines | None:
+    """Read ``--timeout`` and ``name=seconds`` pairs; ``None`` where there are neither.
 
     Raises:
         ConfigurationError: An unknown name, or no positive number.
     """
+    if timeout is None and not pairs:
+        return None
     deadlines = Deadlines() if timeout is None else parse_timeout(timeout)
     for pair in pairs:
         name, _, value = pair.partition("=")

@@ -69,8 +69,15 @@ _HINTS: Final = {
     "ModelNotFoundError": "list the models with: backstream models",
     "UnavailableError": "try again later",
     "IncompleteStream": "what arrived was printed; ask again for a whole answer",
-    "ContentTypeError": "check that --url points at a server of the backend-api protocol",
+    "DecodeError": "ask again, or ask another model",
+    "ContentTypeError": "check that --url points at a server of the backend-api protocol, or name its --dialect",
     "RedirectError": "use the address that the server redirects to as --url",
+}
+_OPTIONS: Final = {
+    " or pass api_key=": ", or name the variable that holds it with --api-key-env NAME",
+    'call with receipts="warn"': "call with --receipts warn",
+    "list the providers there are": "list the providers with: backstream providers",
+    "list the models there are": "list the models with: backstream models",
 }
 _SERVER_KEY_HINT: Final = "name the variable that holds the server's key with --server-key-env NAME"
 _PROVIDER_HINT: Final = "list the providers with: backstream providers"
@@ -139,7 +146,17 @@ def _begin_small(text: str) -> str:
 
 
 def _with_hint(error: BackstreamError) -> str:
-    return str(error) if isinstance(error, CallerError) else f"{error}; {_hint_for(error)}"
+    if isinstance(error, CallerError):
+        return _in_options(str(error))
+    advice = getattr(error, "__notes__", None)
+    return f"{error}; {advice[0] if advice else _hint_for(error)}"
+
+
+def _in_options(text: str) -> str:
+    """Say by options what the library says by arguments."""
+    for argument, option in _OPTIONS.items():
+        text = text.replace(argument, option)
+    return text
 
 
 def _hint_for(error: BackstreamError) -> str:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
-from backstream.cli.answering import Answer, answer, introduce, make_saver
+from backstream.cli.answering import Answer, Talk, answer, make_saver
 from backstream.cli.attachments import parse_media
+from backstream.cli.backends import find_back_end, introduce
 from backstream.cli.call import Call, check_text
 from backstream.cli.exits import INTERRUPTED, OK, report, say
 from backstream.cli.history import History
 from backstream.cli.running import Loop
 from backstream.cli.terminal import harmless, is_terminal, make_tolerant
 from backstream.cli.views import make_view
+from backstream.client import Client
 from backstream.errors import BackstreamError, ConfigurationError
 from backstream.messages import ImageType
 
@@ -53,10 +55,12 @@ def converse(
         The exit code.
     """
     make_tolerant()
-    introduce(call)
-    click.echo("/help shows the commands, /exit leaves", err=True)
     with Loop(patient=True) as loop, History() as history:
-        session = _Session(call, opening, media, loop, output=output, markdown=markdown)
+        client = Client(receipts=call.receipts)
+        back_end = loop.run(find_back_end(call, client))
+        introduce(back_end)
+        click.echo("/help shows the commands, /exit leaves", err=True)
+        session = _Session(Talk(client, back_end, call), opening, media, loop, output=output, markdown=markdown)
         interrupted = False
         while True:
             try:
@@ -100,7 +104,7 @@ class _Session:
 
     def __init__(
         self,
-        call: Call,
+        talk: Talk,
         opening: Sequence[dict[str, str]],
         media: Sequence[ImageType],
         loop: Loop,
@@ -108,9 +112,9 @@ class _Session:
         output: Path | None,
         markdown: bool,
     ) -> None:
-        self._call = call
+        self._talk = talk
         self._opening = opening
-        self.messages = list(opening)
+        self.messages: list[dict[str, Any]] = list(opening)
         self._media = list(media)
         self._state: dict[str, Any] | None = None
         self._loop = loop
@@ -153,14 +157,16 @@ class _Session:
         media, self._media = self._media, []
         self.messages.append({"role": "user", "content": text})
         saver = make_saver(self._output)
-        view = make_view(as_json=False, markdown=self._markdown, saved=None if saver is None else saver.links)
+        links = None if saver is None else saver.links
+        tools = [tool.name for tool in self._talk.call.tools]
+        view = make_view(as_json=False, markdown=self._markdown, saved=links, tools=tools)
         try:
             self._loop.run(
-                answer(self._call, self.messages, media, view, into=answered, saver=saver, state=self._state)
+                answer(self._talk, self.messages, media, view, into=answered, saver=saver, state=self._state)
             )
         finally:
             if answered.text or (answered.chunks and sys.exc_info()[0] is None):
-                self.messages.append({"role": "assistant", "content": answered.text})
+                self.messages += _to_keep(answered)
                 self._state = answered.state or self._state
             else:  # nothing came: the turn can be asked again
                 self.messages.pop()
@@ -185,5 +191,19 @@ class _Session:
         if not rest:
             raise ConfigurationError("/save wants a file", "for example /save talk.md")
         with Path(rest).open("x", encoding="utf-8") as file:  # never overwrites
-            file.writelines(f"## {message['role']}\n\n{message['content']}\n\n" for message in self.messages)
+            file.writelines(f"## {message['role']}\n\n{_shown(message)}\n\n" for message in self.messages)
         click.echo(f"saved {harmless(rest)}", err=True)
+
+
+def _to_keep(answered: Answer) -> list[dict[str, Any]]:
+    """Return what goes along with the next turn: all of a whole answer, of another its text."""
+    whole = answered.history
+    if not whole or whole[-1].get("tool_calls"):  # calls that nobody answered are refused in the next turn
+        return [{"role": "assistant", "content": answered.text}]
+    return whole
+
+
+def _shown(message: Mapping[str, Any]) -> str:
+    calls = [call["function"] for call in message.get("tool_calls", ())]
+    lines = [f"{call['name']}({call['arguments']})" for call in calls]
+    return "\n".join([message["content"]] * bool(message["content"]) + lines)

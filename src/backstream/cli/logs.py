@@ -1,16 +1,19 @@
-"""``--verbose``: the package's log on standard error."""
+"""Logs for people: ``--verbose``, and the warnings that are shown without it."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator
+from typing import Any, Final, TypeVar
 
 import click
 
-__all__ = ["verbose_option"]
+__all__ = ["show_warnings", "shown_by", "verbose_option"]
 
 F = TypeVar("F", bound="Callable[..., Any]")
+
+_SHOWN: Final = ("backstream.request.receipts", "backstream.registry")
 
 
 class _OneLine(logging.Formatter):
@@ -23,11 +26,31 @@ class _OneLine(logging.Formatter):
         return harmless(" ".join(text.split("\n")))
 
 
+class _Warnings(logging.Handler):
+    """Gives each warning, once, to whatever writes on the terminal at the moment."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.show: Callable[[str], None] | None = None
+        self._shown: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        from backstream.cli.terminal import Notes
+
+        text = f"backstream: {' '.join(record.getMessage().split())}"
+        if text not in self._shown:
+            self._shown.add(text)
+            (self.show or Notes().line)(text)
+
+
+_WARNINGS: Final = _Warnings()
+
+
 def _set_up(context: click.Context, parameter: click.Parameter, count: int) -> None:
+    logger = logging.getLogger("backstream")
     if count:
         handler = logging.StreamHandler()
         handler.setFormatter(_OneLine())
-        logger = logging.getLogger("backstream")
         logger.addHandler(handler)
         logger.setLevel(logging.DEBUG if count > 1 else logging.INFO)
 
@@ -42,3 +65,20 @@ def verbose_option(command: F) -> F:
         callback=_set_up,
         help="Log to standard error; twice logs more. Never logs keys or content.",
     )(command)
+
+
+def show_warnings() -> None:
+    """Show what became of parameters, and what the registry warns of, as a line each; a verbose log has them anyway."""
+    if logging.getLogger("backstream").level == logging.NOTSET:
+        for name in _SHOWN:
+            logging.getLogger(name).addHandler(_WARNINGS)
+
+
+@contextlib.contextmanager
+def shown_by(show: Callable[[str], None]) -> Iterator[None]:
+    """Have warnings written by ``show`` for a while, as it knows what stands on the terminal."""
+    before, _WARNINGS.show = _WARNINGS.show, show
+    try:
+        yield
+    finally:
+        _WARNINGS.show = before

@@ -1,4 +1,4 @@
-"""``backstream models``: what there is to talk to."""
+"""``backstream models``: what there is to talk to; here for servers, whose lists may have any shape."""
 
 from __future__ import annotations
 
@@ -20,27 +20,54 @@ _MOST_NAMES: Final = 20
 
 
 @click.command("models", epilog=exits.EPILOG)
-@click.argument("provider", required=False)
-@click.option("--url", metavar="URL", help="The server. Default: $BACKSTREAM_URL, else the embedded backend.")
+@click.argument("name", required=False, metavar="[PROVIDER]")
+@click.option("--provider", metavar="NAME", help="The same as PROVIDER; see: backstream providers.")
+@click.option("--refresh", is_flag=True, help="Ask also where a list is known that is less than a day old.")
+@click.option("--url", metavar="URL", help="A server of the backend-api protocol. Default: $BACKSTREAM_URL.")
 @click.option("--server-key-env", metavar="NAME", help="The environment variable that holds the server's own key.")
-@click.option("--json", "as_json", is_flag=True, help="Print what the server answered, as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON: what is known, or what the server answered.")
 @verbose_option
-def command(provider: str | None, url: str | None, server_key_env: str | None, as_json: bool) -> None:
-    """List the models of a server, or of one PROVIDER of it.
+def command(
+    name: str | None,
+    *,
+    provider: str | None,
+    refresh: bool,
+    url: str | None,
+    server_key_env: str | None,
+    as_json: bool,
+) -> None:
+    """List the models there are.
+
+    Those of PROVIDER, or of all that can be asked: local servers that run, and providers with a key. With --url or
+    BACKSTREAM_URL those of that server, or of one PROVIDER behind it.
 
     \b
     Examples:
       backstream models
-      backstream models Echo
+      backstream models openai --refresh
       backstream models --url http://127.0.0.1:8080 --json
     """  # noqa: D301 - click reads \b
-    from backstream.cli.call import backend_at, check_text, read_key
+    from backstream.cli.call import backend_at, check_text, read_key, server_url
+    from backstream.cli.listing import list_models
+    from backstream.cli.logs import show_warnings
     from backstream.cli.running import run
-    from backstream.cli.tables import print_json, print_table
 
+    if name is not None and provider is not None and name != provider:
+        raise click.UsageError("PROVIDER and --provider name two; name one")
+    provider = provider or name
     check_text("the provider's name", provider)
     check_text("--url", url)
-    found = run(_fetch(backend_at(url, read_key(server_key_env)), provider))
+    show_warnings()
+    if server_url(url) is None:
+        run(list_models(provider, refresh=refresh, as_json=as_json))
+    else:
+        found = run(_fetch(backend_at(url, read_key(server_key_env)), provider))
+        _print(found, provider, as_json=as_json)
+
+
+def _print(found: Any, provider: str | None, *, as_json: bool) -> None:
+    from backstream.cli.tables import print_json, print_table
+
     if as_json:
         print_json(found)
     elif provider is None:

@@ -15,7 +15,7 @@ from backstream.cli import exits
 
 __all__ = ["cli", "run"]
 
-_COMMANDS: Final = ("chat", "serve", "keys", "models", "providers", "completion")
+_COMMANDS: Final = ("chat", "serve", "keys", "models", "providers", "explain", "completion")
 _COMPLETION_VARIABLE: Final = "_BACKSTREAM_COMPLETE"
 
 
@@ -44,7 +44,7 @@ def cli() -> None:
     \b
     Examples:
       backstream chat "Why is the sky blue?"
-      backstream chat "What is in this picture?" --media cat.jpg
+      backstream chat -m ollama/llama3.2 "What is in this picture?" --media cat.jpg
       git diff | backstream chat "Review this change"
       backstream serve --port 8080
     """  # noqa: D301 - click reads \b

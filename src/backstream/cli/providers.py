@@ -1,4 +1,4 @@
-"""``backstream providers``: who answers behind a server."""
+"""``backstream providers``: who there is to ask."""
 
 from __future__ import annotations
 
@@ -14,23 +14,32 @@ __all__ = ["command"]
 
 
 @click.command("providers", epilog=exits.EPILOG)
-@click.option("--url", metavar="URL", help="The server. Default: $BACKSTREAM_URL, else the embedded backend.")
+@click.option("--url", metavar="URL", help="A server of the backend-api protocol. Default: $BACKSTREAM_URL.")
 @click.option("--server-key-env", metavar="NAME", help="The environment variable that holds the server's own key.")
-@click.option("--json", "as_json", is_flag=True, help="Print what the server answered, as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON: what is known, or what the server answered.")
 @verbose_option
 def command(url: str | None, server_key_env: str | None, as_json: bool) -> None:
-    """List the providers of a server.
+    """List the providers there are.
+
+    Those there are names for: how each is spoken to, whether its key is there (never the key), and whether it runs, if
+    it is one of this machine. With --url or BACKSTREAM_URL those behind that server.
 
     \b
     Examples:
       backstream providers
       backstream providers --url http://127.0.0.1:8080 --json
     """  # noqa: D301 - click reads \b
-    from backstream.cli.call import backend_at, check_text, read_key
+    from backstream.cli.call import backend_at, check_text, read_key, server_url
+    from backstream.cli.listing import list_providers
+    from backstream.cli.logs import show_warnings
     from backstream.cli.running import run
     from backstream.cli.tables import print_json, print_table
 
     check_text("--url", url)
+    show_warnings()
+    if server_url(url) is None:
+        run(list_providers(as_json=as_json))
+        return
     found = run(backend_at(url, read_key(server_key_env)).fetch_providers())
     if as_json:
         print_json(found)

@@ -17,6 +17,7 @@ from backstream.cli.exits import say
 from backstream.errors import BackstreamError, ConfigurationError, TooLargeError
 from backstream.media import decode_data_uri, extension_of, is_data_uri, media_type_of, sniff
 from backstream.reply import fold
+from backstream.request import MediaPart, Part
 from backstream.transport.session import StreamSession
 
 __all__ = ["LONGEST_FILE_BYTES", "Origin", "Saver", "check_folder", "safe_name"]
@@ -95,11 +96,19 @@ class Saver:
     def take(self, chunk: RawResponse) -> None:
         """Save the data URIs of a chunk. Says nothing yet: the answer may be on the same screen."""
         for url in fold([chunk]).media_urls:
-            if is_data_uri(url) and url not in self._done:
-                with self._noting(url):
-                    path = self._decode(url)
-                    self._news.append(f"saved {path}")
-                    self.links[url] = _link_to(path)
+            self._take(url)
+
+    def take_part(self, part: Part) -> None:
+        """Save a part of the whole answer, where it is media with its bytes."""
+        if isinstance(part, MediaPart) and part.data:
+            self._take(f"data:{part.media_type or 'application/octet-stream'};base64,{part.data}")
+
+    def _take(self, url: str) -> None:
+        if is_data_uri(url) and url not in self._done:
+            with self._noting(url):
+                path = self._decode(url)
+                self._news.append(f"saved {path}")
+                self.links[url] = _link_to(path)
 
     def tell(self) -> None:
         """Say where each went."""
@@ -107,19 +116,19 @@ class Saver:
             say(line)
         self._news.clear()
 
-    async def finish(self, urls: Iterable[str], origin: Origin) -> bool:
+    async def finish(self, urls: Iterable[str], origin: Origin | None) -> bool:
         """Save the rest, and say where everything went.
 
         Args:
             urls: All media URLs of the answer, relative ones to the server.
-            origin: The server that answered.
+            origin: The server that answered; ``None`` where there is nothing to ask for.
 
         Returns:
             Whether everything was saved.
         """
         self.tell()
         for url in urls:
-            if url not in self._done:
+            if url not in self._done and origin is not None:
                 with self._noting(url):
                     path = await _fetch(_resolve(url, origin.url), len(self._done), self._folder, origin)
                     self._news.append(f"saved {path}")

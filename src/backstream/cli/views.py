@@ -5,16 +5,32 @@ come from.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import re
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
-from backstream.chunks import Content, Finish, Log, Notice, Preview, RawResponse, Reasoning, ToolCalls, Usage
+from backstream.chunks import (
+    Citation,
+    Content,
+    Finish,
+    Log,
+    Media,
+    Notice,
+    PartEnd,
+    Preview,
+    RawResponse,
+    Reasoning,
+    Refusal,
+    Start,
+    ToolCallDelta,
+    ToolCalls,
+)
 from backstream.cli.terminal import Notes, can_style, harmless, is_terminal
 from backstream.reply import fold
 
@@ -43,28 +59,41 @@ class View(Protocol):
         """Bring the screen up to what was shown, as the back-end pauses; called after each block."""
         ...
 
+    def note(self, text: str) -> None:
+        """Show a line beside the answer."""
+        ...
+
     def finish(self) -> None:
         """End the output; harmless when repeated."""
         ...
 
 
-def make_view(*, as_json: bool, markdown: bool, saved: Mapping[str, str] | None = None) -> View:
+def make_view(
+    *,
+    as_json: bool,
+    markdown: bool,
+    saved: Mapping[str, str] | None = None,
+    tools: Collection[str] = (),
+    silent: bool = False,
+) -> View:
     """Choose the view for this standard output.
 
     Args:
         as_json: Raw events, one a line.
         markdown: Whether Markdown may be rendered, where there is a terminal and rich.
         saved: Links to saved media by the data URI of each, as it grows; ``None`` where media are not saved.
+        tools: Tools that tell of their calls themselves.
+        silent: Whether the answer's text is not shown, but only what is beside it.
     """
     if as_json:
         return JSONView()
-    if markdown and can_style(sys.stdout):
-        try:
+    renderer = None
+    if markdown and not silent and can_style(sys.stdout):
+        with contextlib.suppress(ImportError):  # rich is an extra
             from backstream.cli.markdown import LiveMarkdown
-        except ImportError:
-            return TextView(None, saved)  # rich is an extra
-        return TextView(LiveMarkdown(), saved)
-    return TextView(None, saved)
+
+            renderer = LiveMarkdown()
+    return TextView(renderer, saved, tools=tools, silent=silent)
 
 
 class JSONView:
@@ -76,6 +105,10 @@ class JSONView:
         # JSON escapes C0 only; the others could still reach a terminal
         text = _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
         sys.stdout.write(text + "\n")
+
+    def note(self, text: str) -> None:
+        """Write a line to standard error."""
+        Notes().line(text)
 
     def settle(self) -> None:
         """Let what was written out."""
@@ -90,10 +123,22 @@ class TextView:
     Args:
         markdown: The renderer; ``None`` for plain text.
         saved: Links to saved media by the data URI of each, as it grows; ``None`` where media are not saved.
+        tools: Tools that tell of their calls themselves.
+        silent: Whether the answer's text is not shown.
     """
 
-    def __init__(self, markdown: LiveMarkdown | None, saved: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        markdown: LiveMarkdown | None,
+        saved: Mapping[str, str] | None = None,
+        *,
+        tools: Collection[str] = (),
+        silent: bool = False,
+    ) -> None:
         self._markdown = markdown
+        self._tools = frozenset(tools)
+        self._silent = silent
+        self._late: list[RawResponse] = []
         self._saved = saved
         self._notes = Notes()
         self._terminal = is_terminal(sys.stdout)
@@ -109,17 +154,27 @@ class TextView:
             self._content(chunk)
         elif isinstance(chunk, Reasoning):
             self._reason(chunk)
-        elif isinstance(chunk, ToolCalls):
+        elif isinstance(chunk, Refusal | ToolCallDelta | PartEnd | Citation):
+            self._late.append(chunk)
+        elif isinstance(chunk, Start):
+            self._late.clear()  # another round: the calls of the one before were run
+        else:
+            self._show_news(chunk)
+
+    def _show_news(self, chunk: RawResponse) -> None:
+        if isinstance(chunk, ToolCalls):
             for call in chunk.tool_calls or ():
-                self._note(f"tool call: {_call(call)}")
+                self._tell_call(*_call(call))
         elif isinstance(chunk, Notice):
-            self._note(f"notice: {chunk.message or chunk.error or ''}")
+            self.note(f"notice: {chunk.message or chunk.error or ''}")
         elif isinstance(chunk, Preview):
-            self._note(f"preview: {chunk.alt or 'media being made'}")
-        elif isinstance(chunk, Finish) and chunk.reason not in (None, "stop", "tool_calls"):
-            self._ended_early = chunk.reason or ""
-        elif isinstance(chunk, Usage):
-            _log.info("usage: %s", chunk.usage)
+            self.note(f"preview: {chunk.alt or 'media being made'}")
+        elif isinstance(chunk, Media):
+            if chunk.media_type or chunk.url:  # else a further piece of it
+                self.note(f"media: {chunk.media_type or chunk.url}{self._media_advice}")
+        elif isinstance(chunk, Finish):
+            if chunk.reason not in (None, "stop", "tool_calls"):
+                self._ended_early = chunk.reason or ""
         elif isinstance(chunk, Log):
             _log.info("server: %s", chunk.log)
 
@@ -143,19 +198,34 @@ class TextView:
         elif self._line_open:
             self._write("\n")
         self._flush()
+        self._tell_late()
         if self._ended_early:
             self._notes.line(f"the answer ended early: {self._ended_early}")
             self._ended_early = ""
 
+    def _tell_late(self) -> None:
+        """Tell what is only known, or only of use, once the answer is over."""
+        whole = fold(self._late)
+        self._late.clear()
+        if whole.refusal is not None:
+            self._notes.line(f"the model refused: {whole.refusal}")
+        for call in whole.tool_calls:
+            self._tell_call(call.name, call.arguments)
+        for source in dict.fromkeys(each.url or each.title for each in whole.citations):
+            self._notes.line(f"source: {source or 'unnamed'}")
+
+    def _tell_call(self, name: str, arguments: str) -> None:
+        if name not in self._tools:
+            self.note(f"tool call: {name}({arguments})")
+
     def _content(self, chunk: Content) -> None:
         text = chunk.text
         if self._terminal and (chunk.urls is not None or chunk.data is not None):
-            advice = " (save it with --output DIR)" if self._saved is None else ""
-            self._note(f"media: {chunk.alt or 'in the answer'}{advice}")
+            self.note(f"media: {chunk.alt or 'in the answer'}{self._media_advice}")
             text = _without_data_uris(text)
         elif self._saved:
             text = _with_links(text, chunk, self._saved)
-        if not text:
+        if not text or self._silent:
             return
         if self._notes.shared:
             self._notes.end_line()
@@ -164,6 +234,10 @@ class TextView:
             self._markdown.feed(harmless(text))
         else:
             self._write(harmless(text) if self._terminal else text)
+
+    @property
+    def _media_advice(self) -> str:
+        return " (save it with --output DIR)" if self._saved is None else ""
 
     def _reason(self, chunk: Reasoning) -> None:
         if not self._notes.shows_reasoning:
@@ -176,9 +250,10 @@ class TextView:
             self._notes.run_on(text)
             self._reasoning = True
         elif status:
-            self._note(status)
+            self.note(status)
 
-    def _note(self, text: str) -> None:
+    def note(self, text: str) -> None:
+        """Write a line on standard error, on a line of its own also where the answer is on the same terminal."""
         self._make_room()
         self._notes.line(text)
         self._reasoning = False
@@ -215,11 +290,11 @@ class TextView:
         sys.stdout.flush()
 
 
-def _call(call: dict[str, object]) -> str:
+def _call(call: dict[str, object]) -> tuple[str, str]:
     function = call.get("function")
     if not isinstance(function, dict):
-        return "unreadable"
-    return f"{function.get('name', '?')}({function.get('arguments', '')})"
+        return "?", ""
+    return str(function.get("name", "?")), str(function.get("arguments", ""))
 
 
 def _with_links(text: str, chunk: Content, saved: Mapping[str, str]) -> str:
