@@ -159,7 +159,9 @@ class BackendApi(AsyncGeneratorProvider, ProviderModelMixin):
 
 def _without_parts(message: Mapping[str, Any]) -> Mapping[str, Any]:
     """Leave out the typed parts of an earlier reply: servers of this protocol hand messages on as they are."""
-    return {name: value for name, value in message.items() if name != "parts"} if "parts" in message else message
+    if "parts" not in message:
+        return message
+    return {name: value for name, value in message.items() if name not in ("parts", "opaque")}
 
 
 def _provider_name(provider: object) -> object:

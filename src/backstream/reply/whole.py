@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from backstream.chunks import Citation, Finish, Usage
+from backstream.errors import InvalidMediaError
 from backstream.reply.end import End
 from backstream.request.messages import media_from_url, render_messages
 from backstream.request.parts import (
@@ -128,7 +129,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     def media(self) -> tuple[MediaPart, ...]:
         """Generated media, in order; those the text only shows come last."""
         whole = [part for part in self.parts if isinstance(part, MediaPart)]
-        return (*whole, *(media_from_url(url) for url in self.media_urls))
+        return (*whole, *map(_media_at, self.media_urls))
 
     @property
     def finish_reason(self) -> str | None:
@@ -147,3 +148,10 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         return self.text
+
+
+def _media_at(url: str) -> MediaPart:
+    try:
+        return media_from_url(url)
+    except InvalidMediaError:  # the back-end's damage must not hide the rest of its answer
+        return MediaPart(kind="document", url=url)

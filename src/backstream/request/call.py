@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -56,6 +56,7 @@ def parse_call(
     """
     known: dict[str, Any] = {}
     extra: dict[str, Any] = {}
+    effort: object = None
     for given, value in (members or {}).items():
         if value is None:
             continue
@@ -65,11 +66,14 @@ def parse_call(
         elif name in PARAMETERS:
             known[name] = value
         elif name == "reasoning_effort":
-            known["reasoning"] = msgspec.structs.replace(known.get("reasoning", ReasoningSettings()), effort=value)
+            effort = value
         elif name == "stream":
             known["stream"] = value
         else:
             extra[given] = value
+    if effort is not None:
+        asked = known.get("reasoning", ReasoningSettings())
+        known["reasoning"] = _make(ReasoningSettings, "reasoning_effort", **{**_members(asked), "effort": effort})
     turns = attach_media(parse_messages(messages), media)
     try:
         checked = msgspec.convert(known, _Checked)
@@ -89,6 +93,22 @@ _Checked: Any = msgspec.defstruct(
         if field.name in (*PARAMETERS, "stream", "tools", "tool_choice", "response_format", "reasoning")
     ],
 )
+
+
+_ValueT = TypeVar("_ValueT", Tool, ToolChoice, ResponseFormat, ReasoningSettings)
+
+
+def _make(kind: type[_ValueT], what: str, /, **members: Any) -> _ValueT:
+    """Make a value of what a caller gave, checked."""
+    try:
+        return msgspec.convert(members, kind)
+    except msgspec.ValidationError as error:
+        problem = str(error).splitlines()[0]
+    raise InvalidRequestError(f"{what} has another shape: {problem}")
+
+
+def _members(value: msgspec.Struct) -> dict[str, Any]:
+    return {name: getattr(value, name) for name in value.__struct_fields__}
 
 
 def attach_media(turns: tuple[Turn, ...], media: Sequence[MediaItem]) -> tuple[Turn, ...]:
@@ -127,7 +147,9 @@ def parse_tool(tool: object) -> Tool:
     if parameters is None:
         parameters = function.get("input_schema")  # as Anthropic calls it
     mark = tool.get("cache_control")
-    return Tool(
+    return _make(
+        Tool,
+        f"tool {function['name'][:80]!r}",
         name=function["name"],
         description=function.get("description"),
         parameters=parameters,
@@ -157,10 +179,12 @@ def parse_tool_choice(choice: object) -> ToolChoice:
     if isinstance(choice, Mapping):
         if choice.get("type") == "allowed_tools":
             allowed = choice.get("allowed_tools", choice)
-            names = tuple(parse_tool(tool).name for tool in allowed.get("tools", ()))
-            return ToolChoice(mode="required" if allowed.get("mode") == "required" else "auto", names=names)
+            if isinstance(allowed, Mapping) and isinstance(allowed.get("tools"), Sequence):
+                names = tuple(parse_tool(tool).name for tool in allowed["tools"])
+                return ToolChoice(mode="required" if allowed.get("mode") == "required" else "auto", names=names)
         function = choice.get("function", choice)
-        if isinstance(function, Mapping) and isinstance(function.get("name"), str):
+        named = isinstance(function, Mapping) and isinstance(function.get("name"), str)
+        if named and choice.get("type") != "allowed_tools":
             return ToolChoice(mode="tool", names=(function["name"],))
     raise InvalidRequestError("tool_choice has another shape", 'use "auto", "none", "required", or an object')
 
@@ -179,7 +203,9 @@ def parse_response_format(form: object) -> ResponseFormat:
             return ResponseFormat(kind=kind)
         inner = form.get("json_schema", form)
         if kind == "json_schema" and isinstance(inner, Mapping) and isinstance(inner.get("schema"), Mapping):
-            return ResponseFormat(
+            return _make(
+                ResponseFormat,
+                "response_format",
                 kind="json_schema",
                 schema=inner["schema"],
                 name=inner.get("name"),
@@ -203,7 +229,9 @@ def parse_reasoning(reasoning: object) -> ReasoningSettings:
         return ReasoningSettings(enabled=reasoning)
     if isinstance(reasoning, Mapping):
         budget = reasoning.get("budget_tokens", reasoning.get("max_tokens"))
-        return ReasoningSettings(
+        return _make(
+            ReasoningSettings,
+            "reasoning",
             enabled=reasoning.get("enabled"),
             effort=reasoning.get("effort"),
             budget_tokens=budget,

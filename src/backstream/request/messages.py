@@ -1,7 +1,7 @@
 """The seed's messages, dicts in the shape of OpenAI's chat completions, to typed turns and back.
 
 A message that a reply gave for the next turn may hold ``parts``: its typed parts as JSON, because the shape of the
-dicts has no place for signatures and the like. Where it is there, it wins.
+dicts has no place for signatures and the like, and beside it ``opaque``, that of the turn. Where they are, they win.
 
 Source: https://platform.openai.com/docs/api-reference/chat/create
 """
@@ -49,6 +49,10 @@ _KNOWN: Final = frozenset(
         "function_call",
     ]
 )
+_KNOWN_OF_TOOL: Final = _KNOWN | {"is_error"}
+_TEXTS: Final = frozenset(["text", "media_type", "data", "url", "file_id", "filename", "detail"])
+_MEMBERS: Final = {"input_text": "text", "output_text": "text"}  # type of a part → its member, where another word
+_OPAQUE: Final = "opaque"  # a member of ours only beside ``parts``
 
 
 def kind_of(media_type: str) -> MediaKind:
@@ -109,10 +113,12 @@ def _parse_message(message: Mapping[str, Any], where: str) -> Turn:
     name = message.get("name")
     if not isinstance(name, str | None):
         raise InvalidRequestError(f"{where} has a name that is a {type(name).__name__}", "use text")
-    rest = {key: value for key, value in message.items() if key not in _KNOWN and value is not None}
-    opaque = {DIALECT: rest} if rest else {}
+    known = _KNOWN_OF_TOOL if role == "tool" else _KNOWN
+    rest = {key: value for key, value in message.items() if key not in known and value is not None}
     if message.get("parts") is not None:
-        return Turn(role=role, parts=_convert_parts(message["parts"], where), name=name, opaque=opaque)
+        opaque = rest.pop(_OPAQUE, None) or ({DIALECT: rest} if rest else {})
+        return _convert_turn({"role": role, "parts": message["parts"], "name": name, "opaque": opaque}, where)
+    opaque = {DIALECT: rest} if rest else {}
     if role == "tool":
         return Turn(role=role, parts=(_parse_tool_result(message, where),), opaque=opaque)
     parts: list[Part] = []
@@ -126,9 +132,9 @@ def _parse_message(message: Mapping[str, Any], where: str) -> Turn:
     return Turn(role=role, parts=tuple(parts), name=name, opaque=opaque)
 
 
-def _convert_parts(parts: object, where: str) -> tuple[Part, ...]:
+def _convert_turn(members: Mapping[str, Any], where: str) -> Turn:
     try:
-        return msgspec.convert(parts, tuple[Part, ...])
+        return msgspec.convert(members, Turn)
     except msgspec.ValidationError as error:
         problem = str(error).splitlines()[0]
     raise InvalidRequestError(f"{where}.parts: {problem}", "pass the message of a reply as it came, or leave parts out")
@@ -148,7 +154,7 @@ def _parse_tool_result(message: Mapping[str, Any], where: str) -> ToolResultPart
 
 
 def _parse_calls(message: Mapping[str, Any], where: str) -> Iterable[ToolCallPart]:
-    calls = message.get("tool_calls") or ()
+    calls: Any = message.get("tool_calls") or ()
     if isinstance(calls, str | Mapping) or not isinstance(calls, Sequence):
         raise InvalidRequestError(f"{where}.tool_calls is a {type(calls).__name__}", "use a list")
     for index, call in enumerate(calls):
@@ -200,23 +206,22 @@ def parse_content(content: object, where: str) -> list[Part]:
 
 def _parse_part(part: Mapping[str, Any], where: str) -> Part:
     parse = _PARSERS.get(str(part.get("type")))
-    try:
-        parsed = parse(part) if parse is not None else None
-    except (AttributeError, TypeError, KeyError):
-        parsed = None
-        if parse is not None:
-            raise InvalidRequestError(f"{where} of type {part['type']!r} lacks its members") from None
-    if parsed is None:
+    if parse is None:
         return OpaquePart(opaque={DIALECT: part})
+    try:
+        parsed = parse(part)
+        texts = [getattr(parsed, name) for name in parsed.__struct_fields__ if name in _TEXTS]
+        if not all(isinstance(text, str | None) for text in texts):
+            raise TypeError
+    except (AttributeError, TypeError, KeyError):
+        raise InvalidRequestError(f"{where} of type {part['type']!r} lacks its members") from None
     mark = part.get("cache_control")
-    return msgspec.structs.replace(parsed, cache_control=mark) if isinstance(mark, Mapping) else parsed
-
-
-def _parse_text(part: Mapping[str, Any]) -> Part:
-    text = part["text"]
-    if not isinstance(text, str):
-        raise TypeError
-    return TextPart(text=text)
+    known = ("type", "cache_control", _MEMBERS.get(part["type"], part["type"]))
+    rest = {name: value for name, value in part.items() if name not in known and value is not None}
+    changes: dict[str, Any] = {"opaque": {DIALECT: rest}} if rest else {}
+    if isinstance(mark, Mapping):
+        changes["cache_control"] = mark
+    return msgspec.structs.replace(parsed, **changes) if changes else parsed
 
 
 def _parse_url(member: str, kind: MediaKind) -> Callable[[Mapping[str, Any]], Part]:
@@ -246,14 +251,16 @@ def _parse_file(part: Mapping[str, Any]) -> Part:
     name = file.get("filename")
     if file.get("file_id"):
         return MediaPart(kind="document", file_id=file["file_id"], filename=name)
-    return media_from_url(file["file_data"], None, filename=name)
+    data = file["file_data"]
+    if isinstance(data, MediaItem) or is_data_uri(data) or "://" in data[:16]:
+        return media_from_url(data, None, filename=name)
+    media_type = media_type_of(name or "") or "application/octet-stream"  # bare base64
+    return MediaPart(kind=kind_of(media_type), media_type=media_type, data=data, filename=name)
 
 
 _PARSERS: Mapping[str, Callable[[Mapping[str, Any]], Part]] = {
-    "text": _parse_text,
-    "input_text": _parse_text,
-    "output_text": _parse_text,
-    "refusal": lambda part: RefusalPart(text=part["refusal"]),
+    **dict.fromkeys(("text", "input_text", "output_text"), lambda part: TextPart(text=part["text"] + "")),
+    "refusal": lambda part: RefusalPart(text=part["refusal"] + ""),
     "image_url": _parse_url("image_url", "image"),
     "video_url": _parse_url("video_url", "video"),
     "audio_url": _parse_url("audio_url", "audio"),
@@ -265,7 +272,10 @@ _PARSERS: Mapping[str, Callable[[Mapping[str, Any]], Part]] = {
 def render_messages(turns: Iterable[Turn]) -> list[dict[str, Any]]:
     """Write turns as the seed's messages; ``parse_messages`` of them gives the same turns.
 
-    Media that are still to be read (``item``) cannot be written so.
+    The one difference: of a tool turn with several results each becomes a turn of its own.
+
+    Raises:
+        InvalidRequestError: A turn holds media that are still to be read.
     """
     return [message for turn in turns for message in _render_turn(turn)]
 
@@ -277,9 +287,27 @@ def _render_turn(turn: Turn) -> Iterable[dict[str, Any]]:
             yield from _render_turn(msgspec.structs.replace(turn, parts=(part,)))
         return
     message = _render_plain(turn, results)
-    if _parse_message(message, "") != turn:
-        message["parts"] = msgspec.to_builtins(turn.parts)
-    yield message
+    if _is_said(message, turn):
+        yield message
+        return
+    _refuse_unread(turn)
+    message |= {"name": turn.name, "parts": msgspec.to_builtins(turn.parts)}  # the name of a result is the tool's
+    if turn.opaque:
+        message[_OPAQUE] = msgspec.to_builtins(turn.opaque)
+    yield message if turn.name is not None else {name: value for name, value in message.items() if name != "name"}
+
+
+def _is_said(message: Mapping[str, Any], turn: Turn) -> bool:
+    try:
+        return _parse_message(message, "") == turn
+    except InvalidRequestError:
+        return False
+
+
+def _refuse_unread(turn: Turn) -> None:
+    inner = [part for result in turn.parts if isinstance(result, ToolResultPart) for part in result.content]
+    if any(isinstance(part, MediaPart) and part.item is not None for part in (*turn.parts, *inner)):
+        raise InvalidRequestError("media still to be read cannot be written as a message", "pass them as media")
 
 
 def _render_plain(turn: Turn, results: Sequence[ToolResultPart]) -> dict[str, Any]:
@@ -297,7 +325,8 @@ def _render_plain(turn: Turn, results: Sequence[ToolResultPart]) -> dict[str, An
     calls = [_render_call(part) for part in turn.parts if isinstance(part, ToolCallPart)]
     further = {"reasoning_content": reasoning, "refusal": refusal, "tool_calls": calls}
     message |= {name: value for name, value in further.items() if value}
-    return message | dict(turn.opaque.get(DIALECT, {}))
+    rest = turn.opaque.get(DIALECT, {})
+    return message | {name: value for name, value in rest.items() if name not in _KNOWN and name != _OPAQUE}
 
 
 def _render_call(call: ToolCallPart) -> dict[str, Any]:
