@@ -10,10 +10,15 @@ from typing import Any
 
 import msgspec
 
-from backstream.dialects.anthropic_messages import failures
-from backstream.dialects.anthropic_messages import models as model_lists
+from backstream.dialects.anthropic_messages.failures import parse_error, render_error
+from backstream.dialects.anthropic_messages.models import (
+    parse_models,
+    parse_token_count,
+    render_count,
+    render_models,
+)
 from backstream.dialects.anthropic_messages.reply import parse_reply, render_reply
-from backstream.dialects.anthropic_messages.request import render_count, render_request
+from backstream.dialects.anthropic_messages.request import render_count_request, render_request
 from backstream.dialects.anthropic_messages.request_in import parse_request
 from backstream.dialects.anthropic_messages.request_reasoning import ThinkingStyle
 from backstream.dialects.anthropic_messages.stream import AnthropicParser
@@ -72,19 +77,19 @@ class AnthropicMessages(msgspec.Struct, frozen=True, kw_only=True):
 
     def parse_error(self, status: int | None, headers: Mapping[str, str], body: bytes) -> ProviderError:
         """Read a refusal; see the contract."""
-        return failures.parse_error(status, headers, body)
+        return parse_error(status, headers, body)
 
     def parse_models(self, body: bytes) -> ModelPage:
         """Parse a list of models; see the contract."""
-        return model_lists.parse_models(body)
+        return parse_models(body)
 
     def render_token_count(self, request: Request, receipts: Receipts) -> RenderedRequest:
         """Render the question how many tokens a request has."""
-        return render_count(request, receipts, thinking=self.thinking, system_turns=self.system_turns)
+        return render_count_request(request, receipts, thinking=self.thinking, system_turns=self.system_turns)
 
     def parse_token_count(self, body: bytes) -> int:
         """Parse the answer to that; see the contract."""
-        return model_lists.parse_token_count(body)
+        return parse_token_count(body)
 
     # --- for servers
 
@@ -103,12 +108,12 @@ class AnthropicMessages(msgspec.Struct, frozen=True, kw_only=True):
 
     def render_error(self, error: BackstreamError) -> tuple[int, bytes]:
         """Render a refusal; see the contract."""
-        return failures.render_error(error)
+        return render_error(error)
 
     def render_models(self, models: Sequence[ModelInfo]) -> bytes:
         """Render a list of models; see the contract."""
-        return model_lists.render_models(models)
+        return render_models(models)
 
     def render_count(self, tokens: int) -> bytes:
         """Render a number of tokens; see the contract."""
-        return model_lists.render_count(tokens)
+        return render_count(tokens)

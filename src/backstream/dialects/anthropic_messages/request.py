@@ -25,7 +25,7 @@ from backstream.dialects.base import RenderedRequest
 from backstream.request import Receipts, Request, ResponseFormat
 from backstream.wire.json_body import encode_body
 
-__all__ = ["render_count", "render_members", "render_request"]
+__all__ = ["render_count_request", "render_members", "render_request"]
 
 _Say = Callable[[Any, dict[str, Any], Receipts], None]
 
@@ -135,7 +135,7 @@ def render_request(
     return RenderedRequest(path=PATH, body=encode_body(members), headers=_headers(parts))
 
 
-def render_count(
+def render_count_request(
     request: Request, receipts: Receipts, *, thinking: ThinkingStyle, system_turns: bool | None
 ) -> RenderedRequest:
     """Render the question how many tokens a request has; the parameters that do not count are left out."""
