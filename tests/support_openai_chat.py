@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from jsonschema import Draft202012Validator
 
 from backstream.chunks import Content, RawResponse, Reasoning, Refusal, ToolCallDelta
 from backstream.dialects.base import Envelope
@@ -19,6 +21,7 @@ from backstream.request import Receipts, Request
 DATA = Path(__file__).parent / "data"
 RECORDED = DATA / "recorded" / "openai_chat"
 AIMOCK = DATA / "recorded" / "aimock" / "openai_chat"
+PLAIN = Quirks()
 ENVELOPE = Envelope(id="7", model="asked", created=1763800000)
 
 
@@ -33,7 +36,7 @@ def chunk(delta: object, reason: str | None = None, **members: Any) -> dict[str,
     return {"id": "i", "model": "m", "choices": [{"index": 0, "delta": delta, "finish_reason": reason}], **members}
 
 
-def parse(pieces: Iterable[bytes], quirks: Quirks = Quirks(), *, framed: bool = True, **caps: int) -> Block:
+def parse(pieces: Iterable[bytes], quirks: Quirks = PLAIN, *, framed: bool = True, **caps: int) -> Block:
     """Every item that a parser gives for a stream."""
     parser = OpenAIChat(quirks).stream_parser(CallOptions(**caps))
     block = [item for piece in pieces for item in parser.feed(piece)]
@@ -63,12 +66,12 @@ def joined(block: Iterable[object]) -> list[Any]:
     return whole
 
 
-def sent(request: Request, quirks: Quirks = Quirks()) -> dict[str, Any]:
+def sent(request: Request, quirks: Quirks = PLAIN) -> dict[str, Any]:
     """The body of a request, as the back-end reads it."""
     return rendered(request, quirks)[0]
 
 
-def rendered(request: Request, quirks: Quirks = Quirks()) -> tuple[dict[str, Any], list[str]]:
+def rendered(request: Request, quirks: Quirks = PLAIN) -> tuple[dict[str, Any], list[str]]:
     """The body of a request, and its receipts."""
     receipts = Receipts()
     result = OpenAIChat(quirks).render_request(request, receipts)
@@ -89,6 +92,30 @@ def events_of(stream: bytes) -> list[dict[str, Any]]:
     return events
 
 
-def render(block: list[RawResponse | End], envelope: Envelope = ENVELOPE, quirks: Quirks = Quirks()) -> bytes:
+def render(block: list[RawResponse | End], envelope: Envelope = ENVELOPE, quirks: Quirks = PLAIN) -> bytes:
     """A stream of ours."""
     return OpenAIChat(quirks).stream_renderer(envelope).render(block)
+
+
+@cache
+def _schemas() -> dict[str, Any]:
+    whole = json.loads((DATA / "openapi" / "openai_chat.json").read_text())
+    fixed: dict[str, Any] = _allow_null(whole["components"]["schemas"])
+    return fixed
+
+
+def _allow_null(schema: Any) -> Any:
+    """Say ``nullable``, which the description still uses, in the words of JSON schema."""
+    if isinstance(schema, list):
+        return [_allow_null(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    inner = {name: _allow_null(value) for name, value in schema.items() if name != "nullable"}
+    return {"anyOf": [inner, {"type": "null"}]} if schema.get("nullable") is True else inner
+
+
+def check_schema(value: object, name: str) -> None:
+    """Hold a value to a schema of OpenAI's description; a member it does not list is allowed there too."""
+    schema = {"$ref": f"#/components/schemas/{name}", "components": {"schemas": _schemas()}}
+    problems = list(Draft202012Validator(schema).iter_errors(value))
+    assert not problems, "\n".join(f"{problem.json_path}: {problem.message[:300]}" for problem in problems)

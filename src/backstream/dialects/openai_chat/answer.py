@@ -36,6 +36,7 @@ __all__ = ["BROKEN_OFF", "AnswerReader", "read_finish", "read_usage"]
 BROKEN_OFF: Final = frozenset({"error", "insufficient_system_resource"})
 """Words for "finished" that mean it was not. Source: the pages of OpenRouter, Mistral and DeepSeek above."""
 
+_GROWING: Final = frozenset({"text", "summary", "data"})  # what comes in pieces in details of reasoning
 _REASONS: Final[Mapping[str, str]] = {
     "function_call": "tool_calls",
     "tool_use": "tool_calls",
@@ -138,6 +139,7 @@ class AnswerReader:
         if isinstance(audio, Mapping):
             yield from read_audio(audio, self._sound)
         for image in _objects(message.get("images")):
+            yield from self._end_sound()
             yield from read_image(image)
         for note in _objects(message.get("annotations")):
             yield _read_annotation(note)
@@ -193,14 +195,21 @@ class AnswerReader:
             opaque = {NAME: {"reasoning_details": merge_details(self._details)}}
             chunks.append(PartEnd(kind="reasoning", opaque=opaque))
         chunks += self._calls.finish()
-        if "id" in self._sound:
-            chunks.append(PartEnd(kind="media", opaque={NAME: {"id": self._sound["id"]}}))
+        chunks += self._end_sound()
         if self._finish is not None:
             chunks.append(self._finish)
         if self._usage:
             chunks.append(read_usage(self._usage))
-        self._details, self._sound, self._finish, self._usage = [], {}, None, {}
+        self._details, self._finish, self._usage = [], None, {}
         return chunks
+
+    def _end_sound(self) -> Iterable[RawResponse]:
+        """End the sound that came so far, so that other media do not join it; it is named by its id next time."""
+        known, self._sound = self._sound, {}
+        if "id" in known:
+            yield PartEnd(kind="media", opaque={NAME: {"id": known["id"]}})
+        elif known:
+            yield PartEnd(kind="media")
 
 
 def _said(thought: bool, text: str) -> RawResponse:
@@ -239,18 +248,17 @@ def _place(value: object) -> int | None:
 
 def merge_details(details: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Join the pieces of OpenRouter's ``reasoning_details``: successive ones of one index and type are one."""
-    merged: list[dict[str, Any]] = []
+    merged: list[tuple[dict[str, Any], dict[str, list[str]]]] = []
     for detail in details:
-        last = merged[-1] if merged else None
-        if last is None or any(last.get(name) != detail.get(name) for name in ("index", "type")):
-            merged.append(dict(detail))
-            continue
+        if not merged or any(merged[-1][0].get(name) != detail.get(name) for name in ("index", "type")):
+            merged.append(({}, {}))
+        members, texts = merged[-1]
         for name, value in detail.items():
-            if name in ("text", "summary", "data") and isinstance(value, str) and isinstance(last.get(name), str):
-                last[name] += value
-            elif value is not None or name not in last:
-                last[name] = value
-    return merged
+            if name in _GROWING and isinstance(value, str):
+                texts.setdefault(name, []).append(value)
+            elif value is not None or name not in members:
+                members[name] = value
+    return [members | {name: "".join(pieces) for name, pieces in texts.items()} for members, texts in merged]
 
 
 def read_finish(reason: str, choice: Mapping[str, Any]) -> Finish:

@@ -63,7 +63,8 @@ class DeltaWriter:
 
     def write(self, chunk: RawResponse) -> Iterator[Delta]:
         """Write what a chunk adds; nothing for chunks that clients of this dialect have no use for."""
-        if self._image is not None and not (isinstance(chunk, Media) and chunk.media_type is None):
+        goes_on = isinstance(chunk, Media) and chunk.media_type is None and chunk.url is None
+        if self._image is not None and not goes_on:
             yield from self.flush()
         if isinstance(chunk, Content):
             if chunk.content:

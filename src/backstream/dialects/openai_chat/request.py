@@ -37,7 +37,8 @@ def render_members(request: Request, receipts: Receipts, quirks: Quirks) -> dict
     _render_parameters(request, members, receipts, quirks)
     if request.tools:
         tools = [_render_tool(tool, f"tools[{index}]", receipts, quirks) for index, tool in enumerate(request.tools)]
-        members["tools"] = [tool for tool in tools if tool is not None]
+        if said := [tool for tool in tools if tool is not None]:  # an empty list is refused
+            members["tools"] = said
     for name, render in _FORMS.items():
         value = getattr(request, name)
         if value is not None and name in quirks.unsupported:
@@ -119,12 +120,6 @@ def _render_tool_choice(choice: ToolChoice, receipts: Receipts, quirks: Quirks) 
     return choice.mode
 
 
-def _render_parallel(parallel: bool, receipts: Receipts, quirks: Quirks) -> bool:
-    del quirks
-    receipts.kept("parallel_tool_calls")
-    return parallel
-
-
 def _render_response_format(form: ResponseFormat, receipts: Receipts, quirks: Quirks) -> dict[str, Any]:
     if form.kind != "json_schema":
         receipts.kept("response_format")
@@ -145,7 +140,6 @@ def _render_response_format(form: ResponseFormat, receipts: Receipts, quirks: Qu
 
 _FORMS: Final[Mapping[str, Callable[[Any, Receipts, Quirks], Any]]] = {
     "tool_choice": _render_tool_choice,
-    "parallel_tool_calls": _render_parallel,
     "response_format": _render_response_format,
 }
 

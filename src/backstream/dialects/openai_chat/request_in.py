@@ -74,6 +74,8 @@ def _own_turn(turn: Turn) -> Turn:
         parts.append(MediaPart(kind="audio", file_id=audio["id"]))
     images = own.pop("images", None)
     if images is not None:
+        if not isinstance(images, list):
+            raise InvalidRequestError(f"images is a {type(images).__name__}", "use a list")
         mark = {NAME: {"type": "image_url"}}
         found = [part for part in parse_content(images, "images") if isinstance(part, MediaPart)]
         parts += [msgspec.structs.replace(part, opaque=mark) for part in found]

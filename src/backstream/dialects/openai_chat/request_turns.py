@@ -129,7 +129,7 @@ class _TurnRenderer:
             self._receipts.approximated(f"{where}.audio", "its transcript", "only a sound of its own can be named")
             return [{"type": "text", "text": part.transcript}]
         raise UnsupportedFeatureError(
-            f"{where}: an answer of the model with a {part.kind} in it cannot be sent back",
+            f"{where}: media that a model made cannot be sent back as its answer ({part.kind})",
             "leave it out, or put it into a turn of the user",
         )
 
