@@ -294,8 +294,9 @@ class Services:
     def _offered(self, service: str, path: str | None, model: str) -> tuple[ServiceForms, str]:
         forms = services_for(self.dialect.name)
         if path is None or forms is None:
-            others = [name for name, row in ROWS.items() if getattr(row, f"{service}_path") and name != self.name]
-            remedy = f"use one that does, such as {', '.join(others[:_MOST_NAMED])}" + _REMEDIES.get(service, "")
+            offer = [row for row in ROWS.values() if getattr(row, f"{service}_path") and row.name != self.name]
+            others = list({row.url: row.name for row in reversed(offer)}.values())[: -_MOST_NAMED - 1 : -1]
+            remedy = f"use one that does, such as {', '.join(others)}" + _REMEDIES.get(service, "")
             raise UnsupportedFeatureError(f"{self.name} offers no {service}", remedy)
         if not model:
             raise InvalidRequestError(f"{self.name}: no model is named", f"name one that offers {service}")

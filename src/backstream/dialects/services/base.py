@@ -26,6 +26,7 @@ __all__ = [
     "decode_as",
     "decode_base64",
     "image_part",
+    "sniff_as",
     "text_inputs",
     "unpack_vector",
 ]
@@ -210,7 +211,13 @@ def image_part(data: str, media_type: str = "") -> MediaPart:
     head = decode_base64(data[:_HEAD_CHARACTERS], "a picture")
     if not head:
         raise DecodeError("the answer holds an empty picture")
-    return MediaPart(kind="image", media_type=sniff(head) or media_type, data=data)
+    return MediaPart(kind="image", media_type=sniff_as("image", head) or media_type, data=data)
+
+
+def sniff_as(kind: str, head: bytes) -> str | None:
+    """Return the type that first bytes tell, where it is one of a kind (``image``, ``audio``)."""
+    found = sniff(head)
+    return found if found is not None and found.startswith(f"{kind}/") else None
 
 
 def counted(dialect: str, raw: object, names: Mapping[str, Sequence[str]], model: str | None = None) -> Usage | None:

@@ -8,9 +8,8 @@ from typing import Any, Final
 import msgspec
 
 from backstream.dialects.base import RenderedRequest
-from backstream.dialects.services.base import Members, counted, decode_as, decode_base64
+from backstream.dialects.services.base import Members, counted, decode_as, decode_base64, sniff_as
 from backstream.errors import DecodeError, InvalidRequestError
-from backstream.media import sniff
 from backstream.services import Passage, Speech, Transcript
 from backstream.wire.form import FormFile, render_form
 from backstream.wire.http import media_type
@@ -48,7 +47,7 @@ def sound_type(content_type: str, head: bytes, members: Members) -> str | None:
         return content_type.strip() if said in _WITH_PARAMETERS else said
     # OpenAI's specification: application/octet-stream, whatever the format
     if said in ("", "application/octet-stream", "binary/octet-stream"):
-        return _asked_type(members) or sniff(head) or "application/octet-stream"
+        return _asked_type(members) or sniff_as("audio", head) or "application/octet-stream"
     raise DecodeError(f"the answer is {said}, no sound")
 
 
@@ -68,7 +67,9 @@ def read_speech(body: bytes, members: Members) -> Speech:
     """
     sound = decode_as(body, _Sound, "speech")
     data = decode_base64(sound.audio_data, "a sound")
-    return Speech(data=data, media_type=_asked_type(members) or sniff(data[:4096]) or "application/octet-stream")
+    return Speech(
+        data=data, media_type=_asked_type(members) or sniff_as("audio", data[:4096]) or "application/octet-stream"
+    )
 
 
 # --- transcripts ------------------------------------------------------------------------------------------------------
