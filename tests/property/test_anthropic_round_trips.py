@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import msgspec
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backstream.chunks import Citation, Content, Finish, PartEnd, RawResponse, Reasoning, Start, ToolCallDelta, Usage
@@ -34,6 +34,7 @@ from backstream.request import (
 from backstream.wire.json_text import encode_json
 
 NAME = "anthropic_messages"
+UNHURRIED = settings(deadline=None)  # a busy machine is no fault
 DIALECT = AnthropicMessages()
 ENVELOPE = Envelope(id="1", model="m", created=0)
 
@@ -176,11 +177,13 @@ def members_of(request: Request) -> dict[str, Any]:
     return json.loads(b"".join(piece for piece in rendered.body if isinstance(piece, bytes)))
 
 
+@UNHURRIED
 @given(requests())
 def test_requests(request: Request) -> None:
     assert DIALECT.parse_request(members_of(request)) == request
 
 
+@UNHURRIED
 @given(requests())
 def test_every_parameter_has_its_receipt(request: Request) -> None:
     receipts = Receipts()
@@ -235,6 +238,7 @@ def chunks_of(block: Block) -> list[RawResponse]:
     return [chunk for chunk in chunks if isinstance(chunk, RawResponse)]
 
 
+@UNHURRIED
 @given(answers(), st.data())
 def test_streams(chunks: list[RawResponse], data: st.DataObject) -> None:
     """The chunks are the very same; rendered in blocks, parsed in pieces."""
@@ -259,6 +263,7 @@ def meaning(reply: Reply) -> Reply:
     )
 
 
+@UNHURRIED
 @given(answers())
 def test_whole_answers(chunks: list[RawResponse]) -> None:
     body = DIALECT.render_reply([*chunks, End("complete", ("x",))], ENVELOPE)
@@ -283,6 +288,7 @@ def interleaved(draw: st.DrawFn) -> tuple[list[RawResponse], dict[str, str]]:
     return chunks, whole
 
 
+@UNHURRIED
 @given(interleaved(), st.booleans())
 def test_interleaved_calls_lose_nothing(drawn: tuple[list[RawResponse], dict[str, str]], text: bool) -> None:
     chunks, whole = drawn
@@ -298,6 +304,7 @@ def test_interleaved_calls_lose_nothing(drawn: tuple[list[RawResponse], dict[str
 # --- errors, and whatever a peer may send
 
 
+@UNHURRIED
 @given(st.sampled_from(RefusedError.__subclasses__()), TEXT, st.none() | st.sampled_from([400, 404, 429, 503]))
 def test_errors(cls: type[RefusedError], message: str, status: int | None) -> None:
     rendered_status, body = DIALECT.render_error(cls(message, status=status))
@@ -355,6 +362,7 @@ HOSTILE = st.fixed_dictionaries(
 )
 
 
+@UNHURRIED
 @given(st.lists(HOSTILE | ANY, max_size=6))
 def test_no_stream_raises(events: list[Any]) -> None:
     parser = DIALECT.stream_parser()
@@ -369,6 +377,7 @@ def test_no_stream_raises(events: list[Any]) -> None:
     DIALECT.stream_renderer(ENVELOPE).render([*chunks, End("complete")])
 
 
+@UNHURRIED
 @given(
     st.dictionaries(
         st.sampled_from(["content", "usage", "stop_reason", "id", "type"]), ANY | st.lists(HOSTILE), max_size=5
@@ -382,6 +391,7 @@ def test_no_answer_raises_a_foreign_error(members: dict[str, Any]) -> None:
     assert isinstance(block[-1], End)
 
 
+@UNHURRIED
 @given(
     st.fixed_dictionaries(
         {
@@ -439,6 +449,7 @@ def test_no_request_raises_a_foreign_error(members: dict[str, Any]) -> None:
         return
 
 
+@UNHURRIED
 @given(
     st.none() | st.integers(400, 599), optional(error=ANY | optional(type=ANY, message=ANY, code=ANY), type=ANY) | ANY
 )
