@@ -55,7 +55,7 @@ def command(request: Path, *, to: str, written_in: str, strict: bool, as_json: b
     _print(found, as_json=as_json)
     lost = [receipt.what for receipt in found.receipts if receipt.outcome == "dropped" and not receipt.harmless]
     if strict and lost:
-        exits.say(f"{found.provider} cannot take {', '.join(lost)}; leave it out, or do not ask for --strict")
+        exits.say(f"{found.provider} cannot take {', '.join(lost)}; leave that out, or do without --strict")
         return exits.BACKEND_FAILED
     return exits.OK
 
