@@ -1,4 +1,4 @@
-"""Which framing a stream gets. Pure; looks at the request only, opens nothing.
+"""Which framing a stream gets, and which event types. Pure; looks at the request only, opens nothing.
 
 Clients of the protocol's first years read JSON lines and break on anything else; all clients ask for
 ``text/event-stream``. So the choice needs hints.
@@ -16,7 +16,7 @@ from backstream.dialects.backend_api import Framing
 from backstream.server.asgi import Request
 from backstream.server.settings import FramingChoice
 
-__all__ = ["accepts_json_lines", "choose_framing", "looks_like_g4f"]
+__all__ = ["accepts_json_lines", "choose_framing", "looks_like_g4f", "wants_own_types"]
 
 _G4F_AGENT: Final = re.compile(r"Python/\S+ aiohttp/\S+")
 _G4F_ORDER: Final = ["model", "messages", "media", "api_key"]
@@ -30,6 +30,11 @@ def accepts_json_lines(request: Request) -> bool:
             if media_type.strip() == "application/x-ndjson" and not re.search(r"\bq=0(\.0*)?\s*(;|$)", parameters):
                 return True
     return False
+
+
+def wants_own_types(request: Request) -> bool:
+    """Tell whether the client knows the event types that only backstream has: ``X-Backstream-Events: all``."""
+    return any(value.strip().lower() == b"all" for value in request.values(b"x-backstream-events"))
 
 
 def looks_like_g4f(request: Request, members: Iterable[str]) -> bool:

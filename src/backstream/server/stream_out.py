@@ -9,10 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
-from typing import Final
 
 from backstream.chunks import RawResponse
-from backstream.dialects.backend_api import Framing, render_block, render_failure
+from backstream.dialects.backend_api.stream_out import BackendApiRenderer
 from backstream.errors import IncompleteStream
 from backstream.providers.base import blocks_of
 from backstream.server.asgi import Field, Receive, Send
@@ -22,19 +21,19 @@ from backstream.server.refusals import ClientGone
 
 __all__ = ["Outlet", "stream_answer"]
 
-_KEEPALIVE: Final = b": keep-alive\n\n"
-
 
 class Outlet:
     """The body of one streamed answer.
 
     Args:
         send: ASGI's.
-        keepalive_seconds: Silence after which a comment is sent; ``None`` where the framing has no comments.
+        keepalive_seconds: Silence after which a keep-alive is sent; ``None`` where the framing has none.
+        keep_alive: What to send then.
     """
 
-    def __init__(self, send: Send, keepalive_seconds: float | None) -> None:
+    def __init__(self, send: Send, keepalive_seconds: float | None, keep_alive: bytes) -> None:
         self._send = send
+        self._keep_alive = keep_alive
         self._seconds = keepalive_seconds
         self._loop = asyncio.get_running_loop()
         self._last = self._loop.time()
@@ -87,7 +86,7 @@ class Outlet:
     async def _send_ping(self) -> None:
         try:
             with contextlib.suppress(ClientGone):
-                await self._pass_on({"type": "http.response.body", "body": _KEEPALIVE, "more_body": True})
+                await self._pass_on({"type": "http.response.body", "body": self._keep_alive, "more_body": True})
             self._last = self._loop.time()
         finally:
             self._ping = None
@@ -107,7 +106,7 @@ async def stream_answer(
     *,
     intro: Sequence[RawResponse],
     fields: Sequence[Field],
-    framing: Framing,
+    renderer: BackendApiRenderer,
     keepalive_seconds: float,
     receive: Receive,
     send: Send,
@@ -119,7 +118,7 @@ async def stream_answer(
         start: Asks the provider; returns what ``create_async_generator`` returned.
         intro: Events that come before the provider's.
         fields: The header fields of the answer.
-        framing: How events are framed.
+        renderer: Writes the events.
         keepalive_seconds: See :class:`Outlet`.
         receive: ASGI's; the request body was read.
         send: ASGI's.
@@ -128,13 +127,13 @@ async def stream_answer(
     Raises:
         ClientGone: The client went away; by then the provider is closed.
     """
-    outlet = Outlet(send, keepalive_seconds if framing == "sse" else None)
+    outlet = Outlet(send, keepalive_seconds if renderer.keep_alive else None, renderer.keep_alive)
     try:
         async with ClientWatch(receive) as watch:
             record.status = 200
-            await outlet.open(fields, render_block(intro, framing))
-            failure = await _relay(start, outlet, framing, record, watch)
-            last = b"" if failure is None else render_block([render_failure(failure)], framing)
+            await outlet.open(fields, renderer.render(intro))
+            failure = await _relay(start, outlet, renderer, record, watch)
+            last = renderer.finish() if failure is None else renderer.fail(failure)
             watch.finishing()
             await outlet.write(last, last=True)
     finally:
@@ -142,16 +141,21 @@ async def stream_answer(
 
 
 async def _relay(
-    start: Callable[[], object], outlet: Outlet, framing: Framing, record: RequestRecord, watch: ClientWatch
+    start: Callable[[], object],
+    outlet: Outlet,
+    renderer: BackendApiRenderer,
+    record: RequestRecord,
+    watch: ClientWatch,
 ) -> BaseException | None:
     """Send every block of an answer, and return what broke it."""
     try:
         async with contextlib.aclosing(blocks_of(start())) as blocks:
             async for block in blocks:
-                data = render_block(block, framing)
+                data = renderer.render(block)
                 if watch.gone:
                     raise ClientGone
-                await outlet.write(data)
+                if data:  # nothing, while the pieces of a tool call are held
+                    await outlet.write(data)
                 record.note_chunks(len(block))
         if not record.chunks:
             raise IncompleteStream("the provider ended without an answer")

@@ -10,9 +10,11 @@ from typing import Any
 
 from backstream import errors
 from backstream.chunks import AuthEvent, ErrorEvent, RawResponse
-from backstream.errors import BackstreamError, ProviderError, RefusedError
+from backstream.dialects.refusals import refusal
+from backstream.errors import BackstreamError, DecodeError, ProviderError, RefusedError
+from backstream.wire.json_text import decode_json, encode_json
 
-__all__ = ["parse_failure", "render_failure"]
+__all__ = ["parse_failure", "parse_refusal", "render_failure", "render_refusal"]
 
 _BY_CODE: Mapping[str, type[RefusedError]] = {
     # the names g4f's servers use
@@ -126,3 +128,38 @@ def render_failure(error: BaseException) -> RawResponse:
         retryable=error.retryable if isinstance(error, ProviderError) else False,
         retry_after_seconds=error.retry_after_seconds if isinstance(error, RefusedError) else None,
     )
+
+
+def parse_refusal(status: int | None, headers: Mapping[str, str], body: bytes) -> ProviderError:
+    """Read the answer that refuses a request, or the event that ends one.
+
+    Args:
+        status: The HTTP status; ``None`` for an event.
+        headers: Header fields, readable by lower case.
+        body: The body, or the event.
+    """
+    if status is None:
+        failure = _parse_event(body)
+        if failure is not None:
+            return failure
+    return refusal(status, headers, body, _BY_CODE)
+
+
+def _parse_event(body: bytes) -> ProviderError | None:
+    try:
+        members = decode_json(body)
+    except DecodeError:
+        return None
+    return parse_failure(RawResponse.from_dict(members)) if isinstance(members, dict) else None
+
+
+def render_refusal(error: BackstreamError) -> tuple[int, bytes]:
+    """Render an error as the answer that refuses a request: its status and body.
+
+    Args:
+        error: Its text is shown, its ``body`` never.
+    """
+    event = render_failure(error).get_dict()
+    message = error.problem if isinstance(error, ProviderError) else str(error)
+    code = event["kind"] if event["kind"] in _BY_CODE else event.get("error") or event.get("auth")
+    return event["status"], encode_json({"error": {"message": message, "code": code}})

@@ -14,9 +14,12 @@ from backstream.media.item import MediaItem
 from backstream.messages import Messages
 from backstream.wire.http import Body, Segment
 
-__all__ = ["CONVERSATION_PATH", "ApiKey", "KeySegment", "render_request"]
+__all__ = ["CONVERSATION_PATH", "EVENTS_FIELD", "ApiKey", "KeySegment", "render_request"]
 
 CONVERSATION_PATH: Final = "/backend-api/v2/conversation"
+
+EVENTS_FIELD: Final[Mapping[str, str]] = {"X-Backstream-Events": "all"}
+"""The header field that asks a server of ours for the event types that only backstream knows."""
 
 ApiKey = Secret | Mapping[str, Secret]
 """The key for the back-end's own provider, or one key per provider name."""

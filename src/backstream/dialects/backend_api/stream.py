@@ -13,7 +13,7 @@ import msgspec
 from backstream.chunks import KNOWN_TYPES, AuthEvent, ErrorEvent, Finish, OpenResponse, RawResponse
 from backstream.dialects.backend_api.failures import parse_failure
 from backstream.dialects.backend_api.framing import TolerantDecoder
-from backstream.errors import BackstreamError, DecodeError, IncompleteStream
+from backstream.errors import BackstreamError, DecodeError, IncompleteStream, TooLargeError
 from backstream.options import MEBIBYTE
 from backstream.reply import Block, End
 from backstream.wire.json_text import decode_json, encode_json
@@ -50,7 +50,11 @@ class BackendApiParser:
         if self._failed:
             return []
         decoder = self._decoder
-        block = self._parse(decoder.feed(data))
+        try:
+            frames = decoder.feed(data)
+        except TooLargeError:  # raised at once where there is no frame before it
+            frames = []
+        block = self._parse(frames)
         if decoder.failure is not None and not self._failed:
             self._end_failed(block, decoder.failure)
         return block

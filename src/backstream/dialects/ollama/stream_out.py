@@ -80,10 +80,10 @@ class OllamaRenderer:
 
     def _render_end(self, end: End, lines: list[bytes]) -> None:
         self._over = True
-        lines += map(self._line, self._writer.flush())
-        if end.state != "complete":
+        if end.state != "complete":  # a tool call that was under way is not said, since it may be cut
             lines.append(_encode(render_failure(end.error or IncompleteStream("the answer was cut off"))))
             return
+        lines += map(self._line, self._writer.flush())
         message = {"role": "assistant", "content": ""}
         lines.append(_encode({**self._head, "message": message, **finish_members(self._finish, self._usage)}))
 

@@ -12,13 +12,14 @@ from typing import Any, Final
 
 from backstream.chunks import Parameters, ProviderInfo, RawResponse
 from backstream.dialects.backend_api import Framing
+from backstream.dialects.backend_api.stream_out import BackendApiRenderer
 from backstream.errors import InvalidRequestError
 from backstream.messages import check_messages
 from backstream.server.asgi import Field, Message, Receive, Refusal, Request
 from backstream.server.auth import bearer_token
 from backstream.server.bodies import ReceivedBody, read_request
 from backstream.server.catalog import Entry
-from backstream.server.framing import accepts_json_lines, choose_framing
+from backstream.server.framing import accepts_json_lines, choose_framing, wants_own_types
 from backstream.server.routing import Exchange
 from backstream.server.stream_out import stream_answer
 
@@ -100,7 +101,7 @@ async def _answer(exchange: Exchange, body: ReceivedBody) -> None:
         start,
         intro=_intro(entry, model),
         fields=_fields(exchange.request, framing, record.id),
-        framing=framing,
+        renderer=BackendApiRenderer(framing, own_types=wants_own_types(exchange.request)),
         keepalive_seconds=settings.keepalive_seconds,
         receive=exchange.receive,
         send=exchange.send,
