@@ -18,6 +18,8 @@ from typing import Any
 
 import pytest
 
+from backstream.providers.rows_local import LOCAL
+
 SCRIPT = Path(sys.executable).with_name("backstream")
 PATIENCE_SECONDS = 30  # a hanging test fails; nothing is measured by it
 
@@ -46,6 +48,15 @@ def _interruptible() -> Iterator[None]:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def quiet_machine() -> None:
+    """Nothing must be found on this machine's usual ports."""
+    for port in sorted({port for row in LOCAL for port in row.local_ports}):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                pytest.skip(f"something runs on port {port} of this machine")
 
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from backstream.providers.rows_local import LOCAL
 from support_model_server import ModelServer, chat_stream, ollama_stream
 
 pytest.importorskip("pty", reason="terminals of this kind are Unix's")
@@ -32,15 +30,6 @@ def server() -> Iterator[Callable[[ModelServer], ModelServer]]:
     yield keep
     for one in started:
         one.close()
-
-
-@pytest.fixture
-def quiet_machine() -> None:
-    """Nothing must be found on this machine's usual ports."""
-    for port in sorted({port for row in LOCAL for port in row.local_ports}):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                pytest.skip(f"something runs on port {port} of this machine")
 
 
 @pytest.fixture
