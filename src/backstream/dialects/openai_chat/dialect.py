@@ -9,13 +9,13 @@ import msgspec
 
 from backstream.dialects.base import Envelope, ModelPage, RenderedRequest
 from backstream.dialects.openai_chat.failures import parse_error, render_error
-from backstream.dialects.openai_chat.models import parse_models, render_models
 from backstream.dialects.openai_chat.quirks import NAME, Quirks
 from backstream.dialects.openai_chat.reply import parse_reply, render_reply
 from backstream.dialects.openai_chat.request import PATH, render_members
 from backstream.dialects.openai_chat.request_in import parse_request
 from backstream.dialects.openai_chat.stream import ChatStreamParser
 from backstream.dialects.openai_chat.stream_out import ChatStreamRenderer
+from backstream.dialects.openai_models import parse_models, render_models
 from backstream.errors import BackstreamError, DecodeError, ProviderError, UnsupportedFeatureError
 from backstream.models import ModelInfo
 from backstream.options import CallOptions

@@ -25,7 +25,7 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         send_reasoning: Whether it takes the reasoning of earlier turns back.
         unsupported: Names of parameters it refuses; they are dropped, with a receipt.
         citations: The member of an event that lists the URLs the answer rests on; ``None`` to pass over it.
-        done: Whether it promises ``[DONE]``.
+        done: Whether it promises ``[DONE]``; told only, since a finish reason is a word for done too.
         tool_choice_required: Its word for "some tool must be called".
         video: Whether it takes videos (``video_url``), and sounds by URL.
         json_schema: Whether an answer can be held to a JSON schema.

@@ -49,7 +49,7 @@ def render_members(request: Request, receipts: Receipts, quirks: Quirks) -> dict
         _render_reasoning(request.reasoning, members, receipts, quirks)
     if request.stream:
         members["stream"] = True
-    _add_extra(request, members, receipts)
+    _add_extra(request, members, receipts, quirks)
     if request.stream and quirks.stream_options:
         given = members.get("stream_options")
         members["stream_options"] = {**(given if isinstance(given, Mapping) else {}), "include_usage": True}
@@ -180,10 +180,12 @@ def _render_effort(settings: ReasoningSettings, members: dict[str, Any], receipt
         receipts.dropped("reasoning.enabled", "only an effort can be said; models that reason do so unasked")
 
 
-def _add_extra(request: Request, members: dict[str, Any], receipts: Receipts) -> None:
+def _add_extra(request: Request, members: dict[str, Any], receipts: Receipts, quirks: Quirks) -> None:
     for name, value in request.extra.items():
         if request.dialect not in ("", NAME):
             receipts.dropped(name, f"a member of {request.dialect} only")
-            continue
-        members[name] = value
-        receipts.kept(name)
+        elif name in quirks.unsupported:
+            receipts.dropped(name, "the back-end refuses it")
+        else:
+            members[name] = value
+            receipts.kept(name)

@@ -206,6 +206,7 @@ def receipts_of(quirks: Quirks = PLAIN, **members: Any) -> tuple[dict[str, Any],
             ],
         ),
         ({"extra": {"x": 1}, "dialect": NAME}, Quirks(), {"x": 1}, ["x kept"]),
+        ({"extra": {"x": 1}}, Quirks(unsupported=("x",)), {}, ["x dropped (the back-end refuses it)"]),
         ({"extra": {"x": 1}, "dialect": "gemini"}, Quirks(), {}, ["x dropped (a member of gemini only)"]),
         (
             {"parallel_tool_calls": True},
