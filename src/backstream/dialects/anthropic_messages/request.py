@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from backstream.dialects.anthropic_messages.request_parts import PartRenderer
 from backstream.dialects.anthropic_messages.request_reasoning import ThinkingStyle, render_reasoning
-from backstream.dialects.anthropic_messages.request_tools import render_tools
+from backstream.dialects.anthropic_messages.request_tools import narrow_schema, render_tools
 from backstream.dialects.anthropic_messages.request_turns import render_turns
 from backstream.dialects.anthropic_messages.vendor import (
     COUNT_PATH,
@@ -175,7 +175,7 @@ def render_members(
             receipts.dropped(name, _NO_PLACE[name], harmless=value in _HARMLESS.get(name, ()))
     render_tools(request, members, receipts)
     if request.response_format is not None:
-        _say_format(request.response_format, members, receipts)
+        _say_format(request.response_format, members, receipts, spoken=request.dialect == NAME)
     if request.reasoning is not None:
         render_reasoning(request, members, receipts, thinking)
     if request.stream:
@@ -184,14 +184,17 @@ def render_members(
     return members
 
 
-def _say_format(form: ResponseFormat, members: dict[str, Any], receipts: Receipts) -> None:
+def _say_format(form: ResponseFormat, members: dict[str, Any], receipts: Receipts, *, spoken: bool) -> None:
     if form.kind == "text":
         receipts.kept("response_format")
         return
     if form.kind == "json_object":
         receipts.dropped("response_format", "JSON is promised by a schema only")
         return
-    members["output_config"] = {"format": {"type": "json_schema", "schema": form.schema or {}}}
+    schema: Mapping[str, Any] = form.schema or {}
+    if not spoken:  # a schema in this dialect's own request is taken as it is
+        schema = narrow_schema(schema, "response_format.schema", receipts)
+    members["output_config"] = {"format": {"type": "json_schema", "schema": schema}}
     receipts.renamed("response_format", "output_config.format")
     for name in ("name", "description"):
         if getattr(form, name) is not None:

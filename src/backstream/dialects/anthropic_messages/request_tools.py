@@ -6,19 +6,24 @@ Source: https://platform.claude.com/docs/en/agents-and-tools/tool-use/define-too
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
-from backstream.dialects.anthropic_messages.vendor import own_members
+from backstream.dialects.anthropic_messages.vendor import NAME, own_members
 from backstream.request import Receipts, Request, Tool, ToolChoice
+from backstream.schema import anthropic_schema
 
-__all__ = ["render_tools"]
+__all__ = ["narrow_schema", "render_tools"]
 
 _MODES: Final = {"auto": "auto", "required": "any", "none": "none"}
 
 
 def render_tools(request: Request, members: dict[str, Any], receipts: Receipts) -> None:
     """Add ``tools`` and ``tool_choice`` to the members of a body, with receipts."""
-    rendered = [_render_tool(tool, f"tools[{index}]", receipts) for index, tool in enumerate(request.tools)]
+    spoken = request.dialect == NAME
+    rendered = [
+        _render_tool(tool, f"tools[{index}]", receipts, spoken=spoken) for index, tool in enumerate(request.tools)
+    ]
     tools = [tool for tool in rendered if tool is not None]
     choice = request.tool_choice
     if choice is not None:
@@ -32,7 +37,19 @@ def render_tools(request: Request, members: dict[str, Any], receipts: Receipts) 
         members["tool_choice"] = chosen
 
 
-def _render_tool(tool: Tool, where: str, receipts: Receipts) -> dict[str, Any] | None:
+def narrow_schema(schema: Mapping[str, Any], where: str, receipts: Receipts) -> dict[str, Any]:
+    """Bring a schema that is to be kept to into the form the API takes, with a receipt for each keyword it refuses.
+
+    Raises:
+        UnsupportedFeatureError: It cannot be said in that form.
+    """
+    narrowed, lost = anthropic_schema(dict(schema))
+    for path in lost:
+        receipts.approximated(f"{where} {path}", "schema", "the API refuses the keyword")
+    return narrowed
+
+
+def _render_tool(tool: Tool, where: str, receipts: Receipts, *, spoken: bool) -> dict[str, Any] | None:
     own = own_members(tool.opaque, where, receipts, local=True)
     if not tool.name:
         if own:
@@ -43,7 +60,10 @@ def _render_tool(tool: Tool, where: str, receipts: Receipts) -> dict[str, Any] |
     block: dict[str, Any] = {"name": tool.name}
     if tool.description is not None:
         block["description"] = tool.description
-    block["input_schema"] = tool.parameters if tool.parameters is not None else {"type": "object", "properties": {}}
+    schema = tool.parameters if tool.parameters is not None else {"type": "object", "properties": {}}
+    if tool.strict and not spoken:
+        schema = narrow_schema(schema, f"{where}.parameters", receipts)
+    block["input_schema"] = schema
     for name in ("strict", "cache_control"):
         if getattr(tool, name) is not None:
             block[name] = getattr(tool, name)

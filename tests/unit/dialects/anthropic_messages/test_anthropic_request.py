@@ -273,10 +273,10 @@ WEATHER = Tool(name="weather", description="d", parameters={"type": "object"})
 
 @pytest.mark.capability(NAME, "tools", "provider")
 def test_tools() -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "string", "minLength": 1}}}
+    closed = {"type": "object", "properties": {"a": {"type": "string"}}, "additionalProperties": False}
     tools = (
-        Tool(
-            name="f", description="d", parameters={"type": "object"}, strict=True, cache_control={"type": "ephemeral"}
-        ),
+        Tool(name="f", description="d", parameters=schema, strict=True, cache_control={"type": "ephemeral"}),
         Tool(name="g", opaque={NAME: {"defer_loading": True}, "gemini": {"x": 1}}),
         Tool(opaque={"": {"type": "web_search_20250305", "name": "web_search"}}),
         Tool(opaque={"openai_responses": {"type": "file_search"}}),
@@ -286,13 +286,14 @@ def test_tools() -> None:
         {
             "name": "f",
             "description": "d",
-            "input_schema": {"type": "object"},
+            "input_schema": closed,
             "strict": True,
             "cache_control": {"type": "ephemeral"},
         },
         {"name": "g", "input_schema": {"type": "object", "properties": {}}, "defer_loading": True},
         {"type": "web_search_20250305", "name": "web_search"},
     ]
+    assert told["tools[0].parameters $.properties.a.minLength"].endswith("(the API refuses the keyword)")
     assert told["tools[0].strict"] == "tools[0].strict kept"
     assert told["tools[3]"] == "tools[3] dropped (a tool of another back-end)"
     assert told["tools[1].opaque"].startswith("tools[1].opaque dropped")
@@ -338,9 +339,17 @@ def test_parallel_calls() -> None:
 
 @pytest.mark.capability(NAME, "structured-output", "provider")
 def test_response_formats() -> None:
-    form = ResponseFormat(kind="json_schema", schema={"type": "object"}, name="n", description="d", strict=True)
+    schema = {"type": "object", "properties": {"a": {"type": "integer", "minimum": 3}}}
+    closed = {"type": "object", "properties": {"a": {"type": "integer"}}, "additionalProperties": False}
+    form = ResponseFormat(kind="json_schema", schema=schema, name="n", description="d", strict=True)
     body, told = render(response_format=form)
-    assert body["output_config"] == {"format": {"type": "json_schema", "schema": {"type": "object"}}}
+    assert body["output_config"] == {"format": {"type": "json_schema", "schema": closed}}
+    (lost,) = [text for what, text in told.items() if what.startswith("response_format.schema ")]
+    assert "minimum" in lost
+    body, _ = render(response_format=form, dialect=NAME)
+    assert body["output_config"] == {"format": {"type": "json_schema", "schema": schema}}
+    with pytest.raises(UnsupportedFeatureError):
+        render(response_format=ResponseFormat(kind="json_schema", schema={"$ref": "#"}))
     assert told["response_format"] == "response_format renamed as output_config.format"
     assert told["response_format.strict"].endswith("kept")
     assert {"response_format.name", "response_format.description"} <= set(told)
