@@ -95,7 +95,7 @@ def _parse_format(config: dict[str, Any], known: dict[str, Any]) -> None:
     """Read the form of the answer; an ``text/x.enum`` and the like stay in ``extra`` as they are."""
     kind = config.get("responseMimeType")
     schema: object = None
-    for name in ("responseJsonSchema", "ResponseJsonSchema", "responseSchema"):
+    for name in ("responseJsonSchema", "responseSchema"):
         schema = config.get(name) if schema is None else schema
     if kind == "application/json":
         if schema is None:
@@ -108,7 +108,7 @@ def _parse_format(config: dict[str, Any], known: dict[str, Any]) -> None:
         known["response_format"] = ResponseFormat(kind="text")
     else:
         return
-    for name in ("responseMimeType", "responseJsonSchema", "ResponseJsonSchema", "responseSchema"):
+    for name in ("responseMimeType", "responseJsonSchema", "responseSchema"):
         config.pop(name, None)
 
 
