@@ -9,6 +9,7 @@ Source: https://platform.openai.com/docs/api-reference/responses-streaming; Open
 
 from __future__ import annotations
 
+from binascii import a2b_base64
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -297,11 +298,20 @@ class ResponseReader:
 
     def _read_sound(self, members: Members) -> Block:
         data = text_of(members, "delta")
-        return [Media(media_type="audio/*", data=data, part=self.number_of("audio"))] if data else []
+        if not data or not _is_base64(data):
+            return []
+        return [Media(media_type="audio/*", data=data, part=self.number_of("audio"))]
 
     def _read_transcript(self, members: Members) -> Block:
         said = text_of(members, "delta")
         return [Media(media_type="audio/*", transcript=said, part=self.number_of("audio"))] if said else []
+
+
+def _is_base64(text: str) -> bool:
+    try:
+        return bool(a2b_base64(text))
+    except ValueError:
+        return False
 
 
 def citation_of(annotation: Members, number: int) -> RawResponse:

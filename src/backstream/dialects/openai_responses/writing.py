@@ -105,12 +105,15 @@ class ResponseWriter:
     def _close(self, item: OpenItem, own: Mapping[str, Any] | None = None, status: str = "completed") -> list[Event]:
         self._open.remove(item)
         own = own or {}
-        taken = (own.get(ITEM) if isinstance(own.get(ITEM), Mapping) else own) or {}
-        if "id" in taken:
-            if taken["id"] in self._ids:  # two texts of one message: each is a message here, with an id of its own
-                bare = without(taken, "id")
-                own = {**own, ITEM: bare} if ITEM in own else bare
-            self._ids.add(str(taken["id"]))
+        around = own.get(ITEM)
+        members = around if isinstance(around, Mapping) else own
+        if "id" in members:
+            known = members["id"]
+            if not isinstance(known, str) or known in self._ids:  # two texts of one message: each is one here
+                bare = without(members, "id")
+                own = {**own, ITEM: bare} if members is around else bare
+            else:
+                self._ids.add(known)
         return item.end(own, status)
 
     def _write_content(self, chunk: Content) -> list[Event]:

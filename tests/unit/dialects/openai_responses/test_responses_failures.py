@@ -10,6 +10,7 @@ import pytest
 from backstream import errors
 from backstream.errors import BackstreamError, DecodeError, RefusedError
 from backstream.models import ModelInfo
+from backstream.testing import check_dialect
 from support_openai_responses import DIALECT, NAME, problems
 
 REFUSED = [
@@ -111,3 +112,8 @@ def test_counts_of_tokens() -> None:
     for odd in (b"x", b"[]", b"{}", b'{"input_tokens":-1}', b'{"input_tokens":true}'):
         with pytest.raises(DecodeError):
             DIALECT.parse_token_count(odd)
+
+
+def test_the_contract_of_dialects() -> None:
+    assert DIALECT.name == NAME
+    check_dialect(DIALECT)

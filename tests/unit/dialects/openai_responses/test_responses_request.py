@@ -104,7 +104,9 @@ def test_calls_without_ids_get_the_same_in_call_and_result() -> None:
     ]
     found = items(calls, *(Turn(role="tool", parts=(result,)) for result in results))
     assert [item["call_id"] for item in found] == ["call_0", "call_1", "call_2", "call_1", "call_0", "call_2", "call_h"]
-    assert items(user(results[0], TextPart(text="so?"), TextPart(text="!")))[1]["content"][1]["text"] == "!"
+    mixed = items(user(TextPart(text="so"), results[0], TextPart(text="a"), TextPart(text="b")))
+    assert [item["type"] for item in mixed] == ["message", "function_call_output", "message"]
+    assert [content["text"] for content in mixed[2]["content"]] == ["a", "b"]
 
 
 @pytest.mark.capability(NAME, "names", "provider")

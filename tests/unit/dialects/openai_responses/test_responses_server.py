@@ -231,6 +231,7 @@ def test_calls_without_numbers() -> None:
         ToolCallDelta(arguments="{}"),
         ToolCallDelta(id="c1", arguments=" "),
         ToolCallDelta(id="c2", name="g", arguments="[]"),
+        ToolCalls(tool_calls=[{"id": "c4", "function": {"name": "i", "arguments": "[1]"}}]),
         ToolCalls(
             tool_calls=[{"id": "c3", "function": {"name": "h", "arguments": {"a": 1}}}, {"id": 5, "function": 5}]
         ),
@@ -238,8 +239,9 @@ def test_calls_without_numbers() -> None:
     assert [(item["call_id"], item["name"], item["arguments"]) for item in output(*chunks)] == [
         ("c1", "f", "{} "),
         ("c2", "g", "[]"),
+        ("c4", "i", "[1]"),
         ("c3", "h", '{"a":1}'),
-        ("fc_7_3", "", "{}"),
+        ("fc_7_4", "", "{}"),
     ]
 
 

@@ -188,8 +188,9 @@ def test_what_came_in_pieces_is_not_said_again() -> None:
 
 def test_arguments_that_come_with_the_call() -> None:
     item = {"type": "function_call", "name": "f", "call_id": "c", "arguments": "{}"}
-    block = parse([event("response.output_item.added", output_index=0, item=item), done(0, item), COMPLETED])
-    assert joined(block)[0] == ToolCallDelta(part=0, id="c", name="f", arguments="{}")
+    for begun in (item, {**item, "arguments": ""}):  # at its beginning, or only at its end
+        block = parse([event("response.output_item.added", output_index=0, item=begun), done(0, item), COMPLETED])
+        assert joined(block)[0] == ToolCallDelta(part=0, id="c", name="f", arguments="{}")
 
 
 def test_a_server_that_only_tells_the_whole() -> None:
@@ -232,6 +233,7 @@ def test_sound_as_the_description_has_it() -> None:
         event("response.audio.transcript.delta", delta="Hel"),
         event("response.audio.delta", delta="QUI="),
         event("response.audio.transcript.delta", delta="lo"),
+        event("response.audio.delta", delta="QUJDR"),
         COMPLETED,
     ]
     (part,) = folded(parse(stream)).parts
