@@ -304,7 +304,8 @@ def test_options_that_texts_name_exist() -> None:
         assert found is not None, name
         commands = [found, *(found.commands.values() if isinstance(found, click.Group) else [])]
         known |= {option for each in commands for parameter in each.params for option in parameter.opts}
-    known |= {"--version", "--help"}
+    known |= {"--version", "--help", "--pyargs"}  # the last one is pytest's own
+    known |= set(re.findall(r'"(--[a-z-]+)"', (ROOT / "src/backstream/testing/pytest_plugin.py").read_text()))
     for path in runnable():
         for option in re.findall(r"(?<=[`\s])--[a-z][a-z-]+", path.read_text()):
             assert option in known, f"{path.name} names {option}"

@@ -21,6 +21,7 @@ from backstream.errors import (
 from backstream.media import encode_data_uri, pixel_size, sniff
 from backstream.media.item import MediaItem
 from backstream.messages import MediaListType, Messages
+from backstream.options import LOCAL_KEYWORDS
 from backstream.providers.base import AsyncGeneratorProvider, ProviderModelMixin
 from backstream.transport.media import load_media
 
@@ -100,7 +101,8 @@ class Echo(AsyncGeneratorProvider, ProviderModelMixin):
             uri = encode_data_uri(_picture(), "image/png")
             yield Content(content=f"![a gradient]({uri})\n\n", urls=[uri], alt="a gradient")
         said = 0
-        async for text in _report(messages, media, kwargs):
+        sent = {name: value for name, value in kwargs.items() if name not in LOCAL_KEYWORDS}
+        async for text in _report(messages, media, sent):
             for word in _words(text):
                 await asyncio.sleep(pace)
                 yield Content(content=word)
