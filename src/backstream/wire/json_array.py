@@ -16,6 +16,7 @@ __all__ = ["JSONArrayDecoder"]
 _BOM: Final = b"\xef\xbb\xbf"
 _WHITE: Final = b" \t\r\n"
 _OUTSIDE: Final = re.compile(rb'[\[\]{},"]')
+_WITHIN: Final = re.compile(rb'[{\[]|[}\]]|"[^"\\]*+(?:\\.[^"\\]*+)*+"|"', re.DOTALL)  # a lone quote: a string goes on
 _INSIDE: Final = re.compile(rb'["\\]')
 
 
@@ -126,8 +127,34 @@ class JSONArrayDecoder:
         self._element += data[start:position]
         return position
 
+    def _read_element(self, data: bytes, position: int, frames: list[bytes]) -> int:
+        """Read inside an object or array that is an element, up to its end; whole strings are passed over at once."""
+        depth = self._depth
+        for found in _WITHIN.finditer(data, position):
+            mark = found[0]
+            if mark in (b"{", b"["):
+                depth += 1
+            elif mark in (b"}", b"]"):
+                depth -= 1
+                if depth == 1:
+                    self._element += data[position : found.end()]
+                    self._depth = 1
+                    self._give(frames)
+                    self._whole = True
+                    return found.end()
+            elif mark == b'"':
+                self._element += data[position : found.end()]
+                self._depth = depth
+                self._in_string = True
+                return found.end()
+        self._element += data[position:]
+        self._depth = depth
+        return len(data)
+
     def _read(self, data: bytes, position: int, frames: list[bytes]) -> int:
         """Read outside a string, up to the next mark."""
+        if self._depth > 1:
+            return self._read_element(data, position, frames)
         found = _OUTSIDE.search(data, position)
         if found is None:
             self._element += data[position:]
@@ -169,14 +196,9 @@ class JSONArrayDecoder:
             if mark == b'"':
                 self._in_string = True
             elif mark in b"[{":
-                self._depth += 1
-            elif mark in b"]}":
-                self._depth -= 1
-                if self._depth == 1:
-                    self._give(frames)
-                    self._whole = True
-                elif self._depth == 0:
-                    self._failure = DecodeError("not a JSON array")
+                self._depth = 2
+            else:
+                self._failure = DecodeError("not a JSON array")
 
     def _end_element(self, mark: bytes, frames: list[bytes]) -> None:
         if self._element.strip(_WHITE):
