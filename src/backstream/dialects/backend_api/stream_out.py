@@ -53,7 +53,8 @@ class PlainEvents:
         return [event for chunk in block for event in self._say_one(chunk)]
 
     def _say_one(self, chunk: RawResponse) -> list[RawResponse]:
-        events = [_say_part(part) for part in self._joiner.add(chunk)]
+        whole = isinstance(chunk, ToolCalls)  # is said as it came; like text, it only ends what was under way
+        events = [_say_part(part) for part in self._joiner.add(Content() if whole else chunk)]
         if isinstance(chunk, Finish):
             events += self.flush()
         if not isinstance(chunk, _LEFT_OUT):

@@ -106,7 +106,7 @@ class AnswerReader:
     def _read_image(self, image: str) -> Iterator[RawResponse]:
         yield from self.flush()
         part = self._next_part()
-        yield Media(media_type=sniff_base64(image) or "image/png", data=image, part=part)
+        yield Media(media_type=sniff_base64(image), data=image, part=part)
         yield PartEnd(part=part, kind="media")
 
     def _read_call(self, call: Mapping[str, Any]) -> Iterator[RawResponse]:

@@ -64,12 +64,12 @@ _HEAD: Final = 1024  # characters of base64 that tell a type; a multiple of four
 
 
 def sniff_base64(data: str) -> str:
-    """Tell the type of an image in base64 by its first bytes; ``""`` where they do not tell."""
+    """Tell the type of an image in base64 by its first bytes; ``image/png`` where they do not tell."""
     try:
         seen = sniff(a2b_base64(data[:_HEAD].encode("ascii")))
     except ValueError:  # UnicodeError and binascii.Error are ones
-        return ""
-    return seen if seen is not None and seen.startswith("image/") else ""
+        seen = None
+    return seen if seen is not None and seen.startswith("image/") else "image/png"
 
 
 def object_text(arguments: str) -> msgspec.Raw | None:
