@@ -14,6 +14,7 @@ from support_model_server import ModelServer, chat_stream, ollama_stream
 
 pytest.importorskip("pty", reason="terminals of this kind are Unix's")
 
+PNG = (Path(__file__).parents[2] / "examples" / "lighthouse.png").read_bytes()
 KEY = "canary-key-6f1d"
 NOWHERE = "http://127.0.0.1:9"
 
@@ -261,6 +262,13 @@ def test_tools_of_the_working_folder_are_called_and_told(run, server, configure,
     assert results[0]["content"] == '{"celsius":3}'
 
 
+def test_two_tools_of_one_name_are_refused(run, configure, tmp_path: Path) -> None:
+    (tmp_path / "weather.py").write_text(TOOLS)
+    done = run("chat", "--tools", "weather:forecast", "--tools", "weather:forecast", "hi", **configure())
+    assert done.returncode == 2
+    assert "two tools are named 'forecast'" in done.stderr
+
+
 def test_rounds_of_tools_are_limited(run, server, configure, tmp_path: Path) -> None:
     (tmp_path / "weather.py").write_text(TOOLS)
     openai = server(ModelServer.openai(chat_stream(call("forecast", {"city": "Oslo"}), finish="tool_calls")))
@@ -441,6 +449,31 @@ def test_calls_that_nobody_answered_do_not_go_along(terminal, server, configure)
     session.type("/exit\n")
     assert session.wait() == 0
     assert openai.bodies[1]["messages"][1] == {"role": "assistant", "content": "let me see"}
+
+
+def test_pictures_go_along_with_later_turns(terminal, server, configure, tmp_path: Path) -> None:
+    (tmp_path / "light.png").write_bytes(PNG)
+    (tmp_path / "large.png").write_bytes(PNG + bytes(17 * 1024 * 1024))
+    openai = server(ModelServer.openai(*(chat_stream({"content": f"answer {number}"}) for number in range(3))))
+    session = terminal("chat", "-m", "work/talker-1", "-f", "light.png", **configure(work(openai.url)))
+    for number, said in enumerate(("what is this?", "which colour?", "and this?")):
+        session.expect("> ")
+        if number == 2:
+            session.type("/media large.png\n")
+            session.expect("goes along")
+            session.expect("> ")
+        session.type(said + "\n")
+        session.expect(f"answer {number}")
+    session.expect("does not go along with later messages: more than 16 MiB")
+    session.expect("> ")
+    session.type("/save talk.md\n")
+    session.expect("saved")
+    session.type("/exit\n")
+    assert session.wait() == 0
+    first, second = (body["messages"][0]["content"] for body in openai.bodies[:2])
+    assert first == second
+    assert {part["type"] for part in first} == {"text", "image_url"}
+    assert "what is this?" in (tmp_path / "talk.md").read_text()
 
 
 def test_media_of_parts_are_saved(run, server, configure, tmp_path: Path) -> None:

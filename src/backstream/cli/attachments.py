@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 import stat
+from base64 import b64encode
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
-from backstream.cli.exits import readable
-from backstream.errors import InvalidMediaError
-from backstream.media import HEAD_BYTES, is_data_uri, sniff
+from backstream.cli.exits import readable, say
+from backstream.errors import BackstreamError, InvalidMediaError
+from backstream.media import HEAD_BYTES, MediaItem, is_data_uri, sniff
 from backstream.messages import ImageType
+from backstream.request import MediaPart, Part, TextPart, Turn
 
-__all__ = ["check_piped", "name_error", "parse_media"]
+__all__ = ["check_piped", "keep_media", "name_error", "parse_media"]
 
+_MOST_KEPT_BYTES = 16 * 1024 * 1024
 _EXTENSION = "give it an extension that tells, such as .jpg or .pdf"
 
 
@@ -81,6 +84,54 @@ def check_piped(file: IO[bytes]) -> None:
             "standard input is neither text in UTF-8 nor media of a known type",
             "save it under a name whose extension tells the type, and send that with --media FILE",
         )
+
+
+def keep_media(text: str, media: Sequence[ImageType]) -> dict[str, Any]:
+    """Return a message with what was sent along with it, so that it goes along with later turns too.
+
+    Args:
+        text: The message's text.
+        media: What was sent along; together more than 16 MiB, or what cannot be read again, stays behind.
+    """
+    from backstream.request.messages import kind_of, render_messages
+    from backstream.transport.media import load_media
+
+    parts: list[Part] = [TextPart(text=text)]
+    room = _MOST_KEPT_BYTES
+    try:
+        for item in load_media(media):
+            data = _read(item, room)
+            room -= len(data)
+            parts.append(
+                MediaPart(
+                    kind=kind_of(item.media_type),
+                    media_type=item.media_type,
+                    filename=item.filename,
+                    url=item.url,
+                    data=b64encode(data).decode() if item.url is None else None,
+                )
+            )
+    except (BackstreamError, OSError) as error:
+        say(f"what was sent along does not go along with later messages: {error}")
+        return {"role": "user", "content": text}
+    return render_messages((Turn(role="user", parts=tuple(parts)),))[0]
+
+
+def _read(item: MediaItem, room: int) -> bytes:
+    if item.blocks is None:
+        return b""  # a URL
+    if not item.replayable:
+        raise InvalidMediaError("a pipe cannot be read again")
+    data = bytearray()
+    too_much = (item.size or 0) > room
+    for block in () if too_much else item.blocks():
+        data += block
+        too_much = len(data) > room  # a file that grew
+        if too_much:
+            break
+    if too_much:
+        raise InvalidMediaError("more than 16 MiB")
+    return bytes(data)
 
 
 def name_error(error: InvalidMediaError, media: Sequence[ImageType]) -> InvalidMediaError:

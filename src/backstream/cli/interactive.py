@@ -10,7 +10,7 @@ from typing import Any, Final
 import click
 
 from backstream.cli.answering import Answer, Talk, answer, make_saver
-from backstream.cli.attachments import parse_media
+from backstream.cli.attachments import keep_media, parse_media
 from backstream.cli.backends import find_back_end, introduce
 from backstream.cli.call import Call, check_text
 from backstream.cli.exits import INTERRUPTED, OK, report, say
@@ -166,6 +166,8 @@ class _Session:
             )
         finally:
             if answered.text or (answered.chunks and sys.exc_info()[0] is None):
+                if media and not self._talk.back_end.is_server:  # a server of the protocol remembers by itself
+                    self.messages[-1] = keep_media(text, media)
                 self.messages += _to_keep(answered)
                 self._state = answered.state or self._state
             else:  # nothing came: the turn can be asked again
