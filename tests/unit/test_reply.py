@@ -104,7 +104,7 @@ def test_joined_deltas_fold_to_the_same_reply() -> None:
     ]
     joined = join_deltas(chunks)
     assert fold(joined) == fold(chunks)
-    assert [str(chunk) for chunk in joined if isinstance(chunk, Content)] == ["ab", "c", "de", "h", "i"]
+    assert [str(chunk) for chunk in joined if isinstance(chunk, Content)] == ["ab", "c", "d", "e", "h", "i"]
     assert join_deltas([]) == []
 
 

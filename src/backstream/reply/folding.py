@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -25,6 +27,7 @@ from backstream.chunks import (
     ToolCalls,
     Usage,
 )
+from backstream.chunks.base import Typed
 from backstream.reply.whole import Reply
 from backstream.request.messages import kind_of
 from backstream.request.parts import (
@@ -84,6 +87,15 @@ def fold(chunks: Iterable[RawResponse]) -> Reply:
 _TEXT_OF: Mapping[type, str] = {Content: "content", Reasoning: "token", ToolCallDelta: "arguments", Refusal: "refusal"}
 
 
+def _rest_of(cls: type[Typed]) -> Callable[[Any], tuple[Any, ...]]:
+    return attrgetter("part", *(name for name in cls.__struct_fields__ if name not in (_TEXT_OF[cls], "part")))
+
+
+_REST_OF: Mapping[type, Callable[[Any], tuple[Any, ...]]] = {
+    cls: _rest_of(cls) for cls in (Content, Reasoning, ToolCallDelta, Refusal)
+}
+
+
 def join_deltas(chunks: Iterable[RawResponse]) -> list[RawResponse]:
     """Join neighbouring deltas of one part, so that many take little room; they fold to the same reply.
 
@@ -91,30 +103,23 @@ def join_deltas(chunks: Iterable[RawResponse]) -> list[RawResponse]:
         chunks: The chunks of one stream, in order.
     """
     joined: list[RawResponse] = []
-    run: list[Any] = []
-    for chunk in chunks:
-        member = _TEXT_OF.get(type(chunk))
-        if run and type(run[0]) is type(chunk) and _goes_on(run[0], chunk, member or ""):
-            run.append(chunk)
+    for cls, group in groupby(chunks, type):
+        rest_of = _REST_OF.get(cls)
+        if rest_of is None:
+            joined += group
             continue
-        joined += _join_run(run)
-        run = [chunk]
-    return joined + _join_run(run)
+        for rest, run in groupby(group, rest_of):
+            deltas = list(run)
+            holds_only_text = rest.count(None) == len(rest) - (rest[0] is not None)
+            joined += _join_run(deltas, _TEXT_OF[cls]) if holds_only_text else deltas
+    return joined
 
 
-def _goes_on(first: Any, chunk: Any, member: str) -> bool:
-    """Whether a delta holds nothing but a piece of text for the part of the run's first."""
-    if not member or first.part != chunk.part or first.extra:
-        return False
-    names = [name for name in chunk.__struct_fields__ if name not in (member, "part")]
-    return all(getattr(chunk, name) is None for name in names) and getattr(chunk, member) is not None
-
-
-def _join_run(run: list[Any]) -> list[RawResponse]:
+def _join_run(run: list[Any], member: str) -> list[RawResponse]:
+    """Join deltas that hold nothing but text, all of one part."""
     if len(run) < 2:
-        return list(run)
-    member = _TEXT_OF[type(run[0])]
-    text = "".join(getattr(chunk, member) or "" for chunk in run)
+        return run
+    text = "".join([getattr(chunk, member) or "" for chunk in run])
     return [msgspec.structs.replace(run[0], **{member: text})]
 
 

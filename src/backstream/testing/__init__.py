@@ -1,4 +1,4 @@
-"""A kit for tests: scripted upstreams, cuts, and checks of providers and dialects."""
+"""A kit for tests: scripted upstreams, cuts (:mod:`backstream.testing.chop`), checks of providers and dialects."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from backstream.testing.chop import chop
     from backstream.testing.dialects import check_dialect
     from backstream.testing.providers import check_provider
     from backstream.testing.upstream import ScriptedUpstream
 
-__all__ = ["ScriptedUpstream", "check_dialect", "check_provider", "chop"]
+__all__ = ["ScriptedUpstream", "check_dialect", "check_provider"]
 
-_HOMES = {"ScriptedUpstream": "upstream", "check_dialect": "dialects", "check_provider": "providers", "chop": "chop"}
+_HOMES = {"ScriptedUpstream": "upstream", "check_dialect": "dialects", "check_provider": "providers"}
 
 
 def __getattr__(name: str) -> object:
