@@ -194,6 +194,32 @@ def test_a_provider_that_does_not_run_is_named(run, configure) -> None:
     assert done.stderr.endswith("; check that ollama runs at http://127.0.0.1:9\n")
 
 
+def test_a_provider_that_cannot_be_reached_is_a_matter_of_the_network(run, configure) -> None:
+    done = run("chat", "-m", "work/x", "hi", **configure(work("http://name.invalid")))
+    assert done.returncode == 1
+    assert done.stderr.endswith("; check the network, and that work is at http://name.invalid/v1\n")
+
+
+def test_ctrl_c_closes_the_connection_to_a_provider(start, raw_server, tools, configure) -> None:
+    frame = '{"choices":[{"index":0,"delta":{"content":"Hel"}}]}'
+    provider = raw_server(tools.sse(frame), hold=True)
+    process = start("chat", "-m", "work/x", "hi", **configure(work(provider.url)))
+    process.stdin.close()
+    process.stdin = None
+    assert process.stdout.read(3) == b"Hel"
+    tools.interrupt(process)
+    out, err = process.communicate(timeout=tools.PATIENCE_SECONDS)
+    assert (process.returncode, out, err) == (130, b"\n", b"")
+    assert provider.left.wait(tools.PATIENCE_SECONDS)
+
+
+def test_an_answer_of_a_provider_that_is_cut_off_is_incomplete(run, raw_server, tools, configure) -> None:
+    frame = '{"choices":[{"index":0,"delta":{"content":"Hel"}}]}'
+    done = run("chat", "-m", "work/x", "hi", **configure(work(raw_server(tools.sse(frame)).url)))
+    assert (done.returncode, done.stdout) == (3, "Hel\n")
+    assert done.stderr.count("\n") == 1
+
+
 WRONG = [
     (("-m", "openai/gpt-5"), "openai needs an API key; set OPENAI_API_KEY, or name the variable that holds it with"),
     (("--provider", "opnai"), "unknown provider 'opnai'; did you mean openai"),

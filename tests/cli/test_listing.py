@@ -92,7 +92,7 @@ def test_all_models_are_those_of_whoever_can_be_asked(run, configure) -> None:
 def test_where_nobody_can_be_asked_there_is_echo(run) -> None:
     done = run("models")
     assert ["echo/echo"] in cells(done.stdout)
-    assert done.stderr.startswith("backstream: no local server runs, and no key is set")
+    assert done.stderr.startswith("backstream: nobody else can be asked")
 
 
 @pytest.mark.parametrize(

@@ -20,10 +20,12 @@ from backstream.errors import (
     ConnectError,
     ModelNotFoundError,
     ProviderError,
+    ProxyError,
     RefusedError,
     TLSError,
     UnknownProviderError,
 )
+from backstream.transport.url import is_loopback, parse_url
 
 if TYPE_CHECKING:
     from backstream.client import Client
@@ -253,8 +255,10 @@ def advise(error: ProviderError, back_end: BackEnd) -> None:
         advice = back_end.key_hint
     elif isinstance(error, ModelNotFoundError):
         advice = "list the models with: backstream models" + (f" --provider {who}" if who else "")
-    elif isinstance(error, ConnectError) and not isinstance(error, TLSError) and back_end.url and who:
+    elif isinstance(error, ConnectError) and not isinstance(error, TLSError | ProxyError) and back_end.url and who:
         advice = f"check that {who} runs at {public_url(back_end.url)}"
+        if not is_loopback(parse_url(back_end.url).host):
+            advice = f"check the network, and that {who} is at {public_url(back_end.url)}"
     elif status in (404, 405):
         advice = f"check the url of {who} (backstream providers shows it)" if who else "check --url and --dialect"
     else:

@@ -48,7 +48,7 @@ async def list_models(provider: str | None, *, refresh: bool, as_json: bool) -> 
             advise(error, BackEnd(name=name or "", provider=name, url=row.url if row else None, key_hint=hint))
             raise
         if name is None and not found:
-            say("no local server runs, and no key is set: there is only Echo, which is no language model")
+            say("nobody else can be asked (see: backstream providers); Echo is no language model")
             found = await client.models(ECHO)
     if as_json:
         print_json([_plain(model) for model in found])
