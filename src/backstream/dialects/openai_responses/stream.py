@@ -1,16 +1,15 @@
 """The stream of a response: bytes to blocks of chunks.
 
-The hot path: a block of bytes is split at once, and each piece of text is decoded by one typed decoder. Whatever is no
-plain piece of the text being written takes the slow path, event by event.
+The hot path: a block of bytes is split at once, and read as pieces of the part that is being written (``quick.py``).
+Whatever else there is takes the slow path, event by event.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 
-import msgspec
-
-from backstream.chunks import Content
+from backstream.dialects.openai_responses.members import text_of
+from backstream.dialects.openai_responses.quick import NOT_QUICK, READERS, Place
 from backstream.dialects.openai_responses.reading import ResponseReader
 from backstream.errors import BackstreamError, DecodeError, IncompleteStream, TooLargeError
 from backstream.options import CallOptions
@@ -23,89 +22,72 @@ __all__ = ["ResponsesParser"]
 _DONE = b"[DONE]"
 
 
-class _TextDelta(msgspec.Struct, tag_field="type", tag="response.output_text.delta", gc=False):
-    """The members of a piece of text that matter; the others are skipped without being decoded."""
-
-    delta: str
-    output_index: int
-    content_index: int
-    logprobs: list[msgspec.Raw] = []
-
-
-_decode: Callable[[bytes], _TextDelta] = msgspec.json.Decoder(_TextDelta).decode
-
-
 class ResponsesParser:
     """Parse one streamed answer; see :class:`backstream.dialects.base.StreamParser`.
 
-    Done is what the back-end calls so: ``response.completed`` or ``response.incomplete``.
+    Done is what the back-end calls so: ``response.completed`` or ``response.incomplete``; whatever follows is ignored.
 
     Args:
         options: The caps of the call.
     """
 
-    __slots__ = ("_content_index", "_decoder", "_ended", "_index", "_number", "_output_index", "_reader")
+    __slots__ = ("_decoder", "_ended", "_index", "_place", "_quick", "_reader")
 
     def __init__(self, options: CallOptions) -> None:
         self._decoder = EventDataDecoder(max_line_bytes=options.max_line_bytes, max_event_bytes=options.max_event_bytes)
         self._reader = ResponseReader()
         self._ended = False
         self._index = 0
-        # The text being written, once a piece of it took the slow path.
-        self._output_index = self._content_index = self._number = -1
+        self._place: Place | None = None
+        self._quick = READERS["response.output_text.delta"]
 
     def feed(self, data: bytes) -> Block:
         """See :class:`backstream.dialects.base.StreamParser`."""
-        if self._ended:
+        if self._over:
             return []
         block: Block = []
         try:
             block += self._parse(self._decoder.feed(data))
         except TooLargeError as error:
             self._end(block, error)
-        if self._decoder.failure is not None and not self._ended:
+            return block
+        if self._decoder.failure is not None and not self._over:
             self._end(block, self._decoder.failure)
         return block
 
+    @property
+    def _over(self) -> bool:
+        return self._ended or bool(self._reader.ending)
+
     def _parse(self, frames: list[bytes]) -> Block:
-        output, content, number = self._output_index, self._content_index, self._number
-        try:
-            pieces = list(map(_decode, frames))
-        except (msgspec.MsgspecError, ValueError, RecursionError):
-            return self._parse_one_by_one(frames)
-        block: Block = [
-            Content(content=piece.delta, part=number)
-            for piece in pieces
-            if piece.output_index == output and piece.content_index == content and piece.delta and not piece.logprobs
-        ]
-        if len(block) != len(frames):
+        block = self._read_quickly(frames)
+        if block is None:
             return self._parse_one_by_one(frames)
         self._index += len(frames)
         return block
 
+    def _read_quickly(self, frames: Sequence[bytes]) -> Block | None:
+        """Read plain pieces of the part that is being written; ``None`` where there is anything else."""
+        if self._place is None:
+            return None
+        try:
+            block = self._quick(frames, self._place)
+        except NOT_QUICK:
+            return None
+        return block if len(block) == len(frames) else None
+
     def _parse_one_by_one(self, frames: list[bytes]) -> Block:
         block: Block = []
         for frame in frames:
-            try:
-                piece = _decode(frame)
-            except (msgspec.MsgspecError, ValueError, RecursionError):
+            quick = self._read_quickly((frame,))
+            if quick is None:
                 self._parse_event(frame, block)
             else:
-                self._parse_piece(piece, frame, block)
+                block += quick
             self._index += 1
-            if self._ended:
+            if self._over:
                 break
         return block
-
-    def _parse_piece(self, piece: _TextDelta, frame: bytes, block: Block) -> None:
-        here = piece.output_index == self._output_index and piece.content_index == self._content_index
-        if here and piece.delta and not piece.logprobs:
-            block.append(Content(content=piece.delta, part=self._number))
-            return
-        self._parse_event(frame, block)
-        if piece.delta and piece.output_index >= 0 and piece.content_index >= 0:
-            self._output_index, self._content_index = piece.output_index, piece.content_index
-            self._number = self._reader.number_of(piece.output_index, piece.content_index)
 
     def _parse_event(self, frame: bytes, block: Block) -> None:
         if frame == _DONE:
@@ -119,8 +101,14 @@ class ResponsesParser:
             kind = type(members).__name__
             self._end(block, DecodeError(f"the event is a JSON {kind}, not an object", index=self._index))
             return
-        block += self._reader.read(members)
-        self._ended = bool(block) and isinstance(block[-1], End)
+        chunks = self._reader.read(members)
+        block += chunks
+        self._ended = bool(chunks) and isinstance(chunks[-1], End)
+        quick = READERS.get(text_of(members, "type") or "")
+        if quick is not None and len(chunks) == 1:  # the pieces after it can be read quickly
+            self._quick = quick
+            number = getattr(chunks[0], "part", -1)
+            self._place = Place(members["output_index"], members.get("content_index"), number)
 
     def _end(self, block: Block, error: BackstreamError) -> None:
         self._ended = True
@@ -132,7 +120,8 @@ class ResponsesParser:
             return []
         block: Block = []
         decoder = self._decoder
-        decoder.finish()  # gives no event: one that is not closed is in ``unfinished``
+        if not self._reader.ending:
+            decoder.finish()  # gives no event: one that is not closed is in ``unfinished``
         cut = bool(decoder.unfinished) and not self._parse_unfinished(decoder.unfinished, block)
         if block and isinstance(block[-1], End):
             return block

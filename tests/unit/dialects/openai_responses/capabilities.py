@@ -5,6 +5,7 @@ holds text, a refusal or an image.
 """
 
 NOT_OFFERED = {
+    "names": "a message has a role and no name (EasyInputMessage)",
     "stop": "there is no parameter for stop texts (ResponseProperties)",
     "seed": "there is no parameter for a seed (ResponseProperties)",
     "audio-in": "content is text, an image or a file (InputContent); chat completions take sound",

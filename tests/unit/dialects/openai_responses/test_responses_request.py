@@ -109,7 +109,6 @@ def test_calls_without_ids_get_the_same_in_call_and_result() -> None:
     assert [content["text"] for content in mixed[2]["content"]] == ["a", "b"]
 
 
-@pytest.mark.capability(NAME, "names", "provider")
 def test_names_have_no_place() -> None:
     told = receipts_of(ask(Turn(role="user", parts=HI.parts, name="Ann")))
     assert told["messages[0].name"] == ("dropped", None)

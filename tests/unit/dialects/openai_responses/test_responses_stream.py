@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from backstream.chunks import Citation, Content, Media, PartEnd, Reasoning, Refusal, Start, ToolCallDelta
@@ -89,6 +90,31 @@ def test_pieces_of_text_in_one_read_keep_to_their_parts() -> None:
     parser = DIALECT.stream_parser()
     parser.feed(delta("a") + delta("b"))
     assert [chunk.text for chunk in parser.feed(delta("c") + delta("d"))] == ["c", "d"]  # type: ignore[union-attr]
+
+
+def test_pieces_of_every_kind_in_one_read() -> None:
+    def piece(kind: str, index: int, text: str) -> bytes:
+        return event(f"response.{kind}.delta", output_index=index, content_index=0, summary_index=0, delta=text)
+
+    kinds = ("function_call_arguments", "reasoning_summary_text", "reasoning_text", "output_text", "refusal")
+    texts = [(kind, index, text) for kind in kinds for index in (0, 1, 0) for text in ("a", "b", "", "c")]
+    texts = [(kind, index + 2 * kinds.index(kind), text) for kind, index, text in texts]
+    together = parse([b"".join(piece(*text) for text in texts)])
+    apart = [
+        msgspec.structs.replace(chunk, part=index)  # type: ignore[type-var]
+        for kind, index, text in texts
+        for chunk in parse([piece(kind, index, text)])[:-1]
+    ]
+    assert len(apart) == len(kinds) * 9
+    assert together[:-1] == apart
+
+
+def test_nothing_follows_the_word_for_done() -> None:
+    for late in (delta("late"), COMPLETED, b"data: oops\n\n", b"data: " + b"x" * 900, event("error", message="late")):
+        for pieces in ([delta("a") + COMPLETED + late], [delta("a"), COMPLETED, late]):
+            block = parse(pieces, max_event_bytes=800)
+            assert folded(block).text == "a"
+            assert end_of(block).state == "complete"
 
 
 @pytest.mark.parametrize(
