@@ -460,6 +460,38 @@ def test_a_session_carries_calls_and_results_along(terminal, server, configure, 
     assert '## tool\n\n{"celsius":3}' in saved
 
 
+def test_a_session_gives_back_the_reasoning_a_provider_signed(terminal, server, configure) -> None:
+    message = {"id": "m", "type": "message", "role": "assistant", "content": [], "model": "x"}
+    usage = {"input_tokens": 3, "output_tokens": 1}
+    events = [
+        {"type": "message_start", "message": {**message, "usage": usage}},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "thinking", "thinking": ""}},
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "thinking_delta", "thinking": "Hmm."}},
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "signature_delta", "signature": "c2lnbmVk"}},
+        {"type": "content_block_stop", "index": 0},
+        {"type": "content_block_start", "index": 1, "content_block": {"type": "text", "text": ""}},
+        {"type": "content_block_delta", "index": 1, "delta": {"type": "text_delta", "text": "Sure"}},
+        {"type": "content_block_stop", "index": 1},
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": usage},
+        {"type": "message_stop"},
+    ]
+    body = "".join(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in events).encode()
+    claude = server(ModelServer({}, [(200, "text/event-stream", body)]))
+    variables = configure(work(claude.url, dialect="anthropic_messages"))
+    session = terminal("chat", "--no-markdown", "-m", "work/x", **variables)
+    for said in ("hi", "more"):
+        session.expect("> ")
+        session.type(said + "\n")
+        session.expect("Hmm.")
+        session.expect("Sure")
+    session.expect("> ")
+    session.type("/exit\n")
+    assert session.wait() == 0
+    answered = claude.bodies[1]["messages"][1]
+    assert answered["role"] == "assistant"
+    assert {"type": "thinking", "thinking": "Hmm.", "signature": "c2lnbmVk"} in answered["content"]
+
+
 def test_calls_that_nobody_answered_do_not_go_along(terminal, server, configure) -> None:
     rounds = (
         chat_stream({"content": "let me see"}, call("f", {}), finish="tool_calls"),
