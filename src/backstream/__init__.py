@@ -99,6 +99,7 @@ if TYPE_CHECKING:
     from backstream.registry.registry import Registry
     from backstream.reply import Cost, End, RateLimit, Reply, Service, fold
     from backstream.request import Receipt
+    from backstream.services import Embeddings, Images, Speech, Transcript
     from backstream.sync import sync_iter
     from backstream.tools import FunctionTool, ToolLimits, tool
     from backstream.transport.media import to_data_uri
@@ -134,6 +135,7 @@ __all__ = [
     "DialectProvider",
     "DisconnectedError",
     "Echo",
+    "Embeddings",
     "End",
     "ErrorEvent",
     "Finish",
@@ -143,6 +145,7 @@ __all__ = [
     "HeadersTimeout",
     "IdleTimeout",
     "ImageType",
+    "Images",
     "IncompleteStream",
     "InvalidMediaError",
     "InvalidRequestError",
@@ -182,6 +185,7 @@ __all__ = [
     "Row",
     "Secret",
     "Service",
+    "Speech",
     "Start",
     "StreamResponse",
     "StreamSession",
@@ -196,6 +200,7 @@ __all__ = [
     "ToolCalls",
     "ToolLimits",
     "TotalTimeout",
+    "Transcript",
     "UnavailableError",
     "UnknownModelError",
     "UnknownProviderError",
@@ -243,6 +248,7 @@ _HOMES = {
     "providers.rows_shape": "Row",
     "registry.registry": "Registry",
     "request": "Receipt",
+    "services": "Embeddings Images Speech Transcript",
     "tools": "FunctionTool ToolLimits tool",
 }
 # a library leaves it to the program whether, and where, anything is logged

@@ -29,7 +29,7 @@ class Price(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbi
     currency: str = "USD"
 
 
-class ModelInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ModelInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, repr_omit_defaults=True):
     """One model of one provider.
 
     Attributes:

@@ -12,9 +12,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import aiohttp
+import msgspec
 import pytest
 
-from backstream import BackendApi, Content, Finish, RefusedError, fold
+from backstream import BackendApi, Client, Content, DialectProvider, Finish, RefusedError, fold
+from backstream.providers.table import row
 from backstream.server import Settings, create_app
 from backstream.server.listener import Listener, bind
 
@@ -129,6 +131,20 @@ async def test_their_model_list_is_read(g4f_python: Path, tmp_path: Path) -> Non
         # the newest lists nothing for a provider it was given from outside
         expected = [] if "8.8.6" in str(g4f_python) else ["echo"]
         assert [model.get("id", model.get("model")) for model in models][:1] == expected
+
+
+async def test_the_row_of_the_table_talks_to_their_server(g4f_python: Path, tmp_path: Path) -> None:
+    """The same server through the client: as a back-end like any other."""
+    async with their_server(g4f_python, tmp_path) as theirs, Client(environ={"HOME": str(tmp_path)}) as client:
+        there = DialectProvider(msgspec.structs.replace(row("g4f"), url=str(theirs.url)))
+        asked = [{"role": "user", "content": "Grüße 😀"}]
+        reply = await client.chat("echo", asked, provider=there, extra_body={"provider": "LabEcho"}, temperature=0.5)
+        assert "You said: Grüße 😀" in reply.text
+        assert (reply.reasoning, reply.finish_reason) == ("hm", "stop")
+        assert [str(receipt) for receipt in reply.receipts if receipt.what == "temperature"] == ["temperature kept"]
+        assert all(model.id for model in await there.list_models())
+        with pytest.raises(RefusedError, match="said no"):
+            await client.chat("fail", "Hi", provider=there, extra_body={"provider": "LabEcho"})
 
 
 async def test_a_browser_page_gets_events() -> None:
