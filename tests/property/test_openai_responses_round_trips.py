@@ -214,6 +214,7 @@ def test_a_request_is_read_as_it_was_rendered(request: Request) -> None:
     assert sent(read(body)) == body
 
 
+@settings(max_examples=150)
 @given(requests, st.booleans())
 def test_stateless_requests_too(request: Request, keeps: bool) -> None:
     """Without state, reasoning that only its server could look up is left out, and the ids that hang on it."""

@@ -149,18 +149,19 @@ class _ItemRenderer:
             own = _own(part)
             if isinstance(part, TextPart | RefusalPart) or (isinstance(part, OpaquePart) and ITEM in own):
                 around = own.pop(ITEM, None)
+                around = around if isinstance(around, Mapping) else None
                 if message is None or around != message:
-                    items.append({"type": "message", "role": "assistant", "content": [], **(around or {})})
+                    items.append({"type": "message", "role": "assistant", **(around or {}), "content": []})
                 items[-1]["content"].append({**_said(part), **own})
                 message = around
                 continue
             message = None
             item = self._render_item(part, own, where)
             items += [item] if item else []
-        for item in items:
-            _settle_message(item)
         if nameless:
             items = [without(item, "id") for item in items if item.get("type") != "reasoning"]
+        for item in items:
+            _settle_message(item)
         return items
 
     def _forget_ids(self, turn: Turn) -> bool:
@@ -238,10 +239,11 @@ def _said(part: Part) -> Item:
 
 def _settle_message(item: Item) -> None:
     """Say a text that never was an item as plain text: only items of an answer have parts, and those have ids."""
-    if item.get("type") == "message" and "id" not in item:
-        content = item["content"]
-        if len(content) == 1 and content[0] == _said(TextPart(text=content[0].get("text", ""))):
-            item["content"] = content[0]["text"]
+    content = item.get("content")
+    only = content[0] if isinstance(content, list) and len(content) == 1 and "id" not in item else None
+    text = only.get("text") if isinstance(only, dict) else None
+    if isinstance(text, str) and only == _said(TextPart(text=text)):
+        item["content"] = text
 
 
 def _shorten(content: list[Item]) -> Any:

@@ -273,13 +273,23 @@ def test_parts_that_only_this_back_end_knows() -> None:
     assert body["input"][0]["content"] == [{"type": "hologram", "x": 1}]
 
 
+def test_opaque_members_of_any_type_break_nothing() -> None:
+    odd = [
+        TextPart(text="a", opaque={NAME: {"item": 5}}),
+        TextPart(text="b", opaque={NAME: {"item": {"content": 5, "phase": "x"}}}),
+        OpaquePart(opaque={NAME: {"type": "message", "content": 5}}),
+        OpaquePart(opaque={NAME: {"type": "message", "content": [5]}}),
+    ]
+    assert [item["content"] for item in sent(ask(answer(*odd)))["input"]] == ["a", "b", 5, [5]]
+
+
 def test_media_that_a_model_made() -> None:
     own = {NAME: {"type": "image_generation_call", "id": "ig_1"}}
     image = MediaPart(kind="image", media_type="image/png", data="QUJD", opaque=own)
     call = {"type": "image_generation_call", "id": "ig_1", "status": "completed", "result": "QUJD"}
     assert items(answer(image)) == [call]
-    spoken = MediaPart(kind="audio", data="QUJD", transcript="Hello")
-    assert items(answer(spoken)) == [{"type": "message", "role": "assistant", "content": "Hello"}]
+    spoken = MediaPart(kind="audio", data="QUJD", transcript="O")
+    assert items(answer(spoken)) == [{"type": "message", "role": "assistant", "content": "O"}]
     assert receipts_of(ask(answer(spoken)))["messages[0].audio"] == ("approximated", "its transcript")
     with pytest.raises(UnsupportedFeatureError, match=r"messages\[0\]: an answer of the model with a image"):
         sent(ask(answer(MediaPart(kind="image", data="QUJD"))))
