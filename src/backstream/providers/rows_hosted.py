@@ -19,13 +19,16 @@ _IMAGES: Final = "/images/generations"
 _SPEECH: Final = "/audio/speech"
 _TRANSCRIPTIONS: Final = "/audio/transcriptions"
 
+_SAMPLING_OF_OTHERS: Final = ("top_k", "min_p", "repetition_penalty")
+"""What OpenAI does not know; those who refuse unknown members as it does refuse these."""
+
 _OPENAI: Final = Row(
     name="openai",
     label="OpenAI",
     url="https://api.openai.com/v1",
     dialect="openai_chat",
     key_variables=("OPENAI_API_KEY",),
-    quirks={"max_tokens": "max_completion_tokens", "system_role": "auto"},
+    quirks={"max_tokens": "max_completion_tokens", "system_role": "auto", "unsupported": [*_SAMPLING_OF_OTHERS]},
     embeddings_path=_EMBEDDINGS,
     images_path=_IMAGES,
     speech_path=_SPEECH,
@@ -43,7 +46,7 @@ _AZURE: Final = Row(
     auth="api-key",
     # its list is of the models there could be; what a request names is a deployment
     models_path=None,
-    quirks={"max_tokens": "max_completion_tokens"},
+    quirks={"max_tokens": "max_completion_tokens", "unsupported": [*_SAMPLING_OF_OTHERS]},
     embeddings_path=_EMBEDDINGS,
     documentation="https://learn.microsoft.com/en-us/azure/foundry/openai/api-version-lifecycle",
 )
@@ -101,7 +104,15 @@ HOSTED: Final = (
         dialect="openai_chat",
         key_variables=("MISTRAL_API_KEY",),
         default_model="mistral-large-latest",
-        quirks={"seed": "random_seed", "stream_options": False, "tool_choice_required": "any"},
+        quirks={
+            "seed": "random_seed",
+            "stream_options": False,
+            "tool_choice_required": "any",
+            "unsupported": [  # it refuses every member that its page does not list
+                *(*_SAMPLING_OF_OTHERS, "logit_bias", "logprobs", "top_logprobs", "user", "store", "service_tier"),
+                *("verbosity", "modalities", "audio", "name"),
+            ],
+        },
         embeddings_path=_EMBEDDINGS,
         speech_path=_SPEECH,
         transcriptions_path=_TRANSCRIPTIONS,
@@ -127,7 +138,9 @@ HOSTED: Final = (
         quirks={
             "reasoning_field": "reasoning",
             "think_tags": True,  # its default form of reasoning, for models other than gpt-oss
-            "unsupported": ["logprobs", "logit_bias", "top_logprobs"],
+            "unsupported": [  # what it names as such, and, since it refuses unknown members, what its page does not list
+                *("logprobs", "logit_bias", "top_logprobs", *_SAMPLING_OF_OTHERS, "verbosity", "modalities", "audio"),
+            ],
         },
         speech_path=_SPEECH,
         transcriptions_path=_TRANSCRIPTIONS,
@@ -162,7 +175,12 @@ HOSTED: Final = (
         url="https://openrouter.ai/api/v1",
         dialect="openai_chat",
         key_variables=("OPENROUTER_API_KEY",),
-        quirks={"reasoning_field": "reasoning", "reasoning_effort": "reasoning"},
+        quirks={
+            "reasoning_field": "reasoning",
+            "reasoning_effort": "reasoning",
+            "cache_control": True,
+            "document_urls": True,
+        },
         embeddings_path=_EMBEDDINGS,
         documentation="https://openrouter.ai/docs/use-cases/reasoning-tokens",
     ),
@@ -172,7 +190,11 @@ HOSTED: Final = (
         url="https://api.cerebras.ai/v1",
         dialect="openai_chat",
         key_variables=("CEREBRAS_API_KEY",),
-        quirks={"max_tokens": "max_completion_tokens", "reasoning_field": "reasoning"},
+        quirks={
+            "max_tokens": "max_completion_tokens",
+            "reasoning_field": "reasoning",
+            "unsupported": [*_SAMPLING_OF_OTHERS],
+        },
         documentation="https://inference-docs.cerebras.ai/api-reference/chat-completions",
     ),
     Row(

@@ -36,6 +36,8 @@ QUIRKS = {  # of openai_chat: the name, and what may stand there
     "tool_choice_required": ("required", "any"),
     "video": (True, False),
     "json_schema": (True, False),
+    "cache_control": (True, False),
+    "document_urls": (True, False),
 }
 LOOPBACK = "127.0.0.1"
 

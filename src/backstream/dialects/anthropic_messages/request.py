@@ -22,6 +22,7 @@ from backstream.dialects.anthropic_messages.vendor import (
     knows_system_turns,
 )
 from backstream.dialects.base import RenderedRequest
+from backstream.dialects.extras import drop_foreign
 from backstream.request import Receipts, Request, ResponseFormat
 from backstream.wire.json_body import encode_body
 
@@ -207,10 +208,10 @@ def _say_format(form: ResponseFormat, members: dict[str, Any], receipts: Receipt
 
 def _add_extra(request: Request, members: dict[str, Any], receipts: Receipts) -> None:
     """Members the caller gave win; objects are laid over objects, since they share some with parameters."""
+    if request.dialect not in ("", NAME):
+        drop_foreign(request, receipts)
+        return
     for name, value in request.extra.items():
-        if request.dialect not in ("", NAME):
-            receipts.dropped(name, f"a member of {request.dialect} requests")
-            continue
         ours = members.get(name)
         members[name] = {**ours, **value} if isinstance(ours, dict) and isinstance(value, Mapping) else value
         receipts.kept(name)

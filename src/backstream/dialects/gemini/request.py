@@ -10,6 +10,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from backstream.dialects.base import RenderedRequest
+from backstream.dialects.extras import drop_foreign
 from backstream.dialects.gemini.contents import render_contents
 from backstream.dialects.gemini.quirks import NAME, Quirks, overlay
 from backstream.dialects.gemini.settings import render_settings
@@ -64,8 +65,7 @@ def render_members(request: Request, receipts: Receipts, quirks: Quirks) -> dict
     render_settings(request, members, receipts, quirks)
     if request.dialect in ("", NAME):
         return overlay(members, request.extra)
-    for name in request.extra:
-        receipts.dropped(name, f"known to {request.dialect} only")
+    drop_foreign(request, receipts)
     return members
 
 

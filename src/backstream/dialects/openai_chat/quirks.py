@@ -23,7 +23,7 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         reasoning_effort: How it is told how much to reason: a word, an object as OpenRouter takes it, or ``None``.
         think_tags: Whether its models write their reasoning into the text, between ``<think>`` tags.
         send_reasoning: Whether it takes the reasoning of earlier turns back.
-        unsupported: Names of parameters it refuses; they are dropped, with a receipt.
+        unsupported: Names of parameters it refuses; they are dropped, with a receipt. ``name`` is that of a speaker.
         citations: The member of an event that lists the URLs the answer rests on; ``None`` to pass over it.
         done: Whether it promises ``[DONE]``; told only, since a finish reason is a word for done too.
         tool_choice_required: Its word for "some tool must be called".

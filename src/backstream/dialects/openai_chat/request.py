@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from backstream.dialects.extras import drop_foreign
 from backstream.dialects.openai_chat.quirks import NAME, Quirks
 from backstream.dialects.openai_chat.request_turns import render_turns
 from backstream.errors import InvalidRequestError
@@ -181,10 +182,11 @@ def _render_effort(settings: ReasoningSettings, members: dict[str, Any], receipt
 
 
 def _add_extra(request: Request, members: dict[str, Any], receipts: Receipts, quirks: Quirks) -> None:
+    if request.dialect not in ("", NAME):
+        drop_foreign(request, receipts)
+        return
     for name, value in request.extra.items():
-        if request.dialect not in ("", NAME):
-            receipts.dropped(name, f"a member of {request.dialect} only")
-        elif name in quirks.unsupported:
+        if name in quirks.unsupported:
             receipts.dropped(name, "the back-end refuses it")
         else:
             members[name] = value

@@ -69,7 +69,9 @@ class _TurnRenderer:
 
     def _render_message(self, turn: Turn, parts: Sequence[Part], where: str) -> dict[str, Any]:
         message: dict[str, Any] = {"role": self._role(turn.role, where)}
-        if turn.name is not None:
+        if turn.name is not None and "name" in self._quirks.unsupported:
+            self._receipts.dropped(f"{where}.name", "the back-end refuses names of speakers")
+        elif turn.name is not None:
             message["name"] = turn.name
             self._receipts.kept(f"{where}.name")
         if turn.role == "assistant":

@@ -626,7 +626,7 @@ def test_further_members() -> None:
     assert told["container"] == "container kept"
     body, told = render(extra={"store": True}, dialect="openai_chat")
     assert "store" not in body
-    assert told["store"] == "store dropped (a member of openai_chat requests)"
+    assert told["store"] == "store dropped (a member of openai_chat only)"
 
 
 def test_members_of_a_turn() -> None:

@@ -465,4 +465,4 @@ def test_further_members_are_joined_to_ours_or_told() -> None:
     assert body["cachedContent"] == "cachedContents/1"
     body, receipts = render(extra={"think": True}, dialect="ollama")
     assert body.keys() == {"contents"}
-    assert receipts == ["think dropped (known to ollama only)"]
+    assert receipts == ["think dropped (a member of ollama only)"]
