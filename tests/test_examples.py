@@ -37,6 +37,18 @@ SHOWN = {  # what each must say, in order
         r"^echo: silent for 0\.2 s, after \d+ chunks$",
         r"^echo-fail-start: given up after 3 attempts: UnavailableError$",
     ],
+    "every_backend": [
+        r"I am \*\*Echo\*\*",
+        r"2 further parameters arrived: `seed`, `temperature`",
+        r"^\[finished: stop, by echo",
+        r"^\[\d+ tokens in, \d+ out\]$",
+        r"^\[cost: not known\]$",
+    ],
+    "run_tools": [
+        r'^\{"city":"Oslo","degrees":21\}$',
+        r"^wrong arguments: .*city",
+        r"^\[messages: assistant tool tool assistant\]$",
+    ],
     "raw_session": [
         r"^200 \['latest_version', 'version'\]$",
         r"^events: content finish ",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from backstream.chunks import Finish, RawResponse
 from backstream.options import CallOptions, Deadlines
@@ -31,7 +32,7 @@ async def test_counting_a_long_prompt_does_not_hold_the_loop() -> None:
 
 
 async def test_local_options_are_not_told_as_sent() -> None:
-    options = {"deadlines": Deadlines(), "receipts": "warn", "options": CallOptions()}
+    options: dict[str, Any] = {"deadlines": Deadlines(), "receipts": "warn", "options": CallOptions()}
     messages = [{"role": "user", "content": "Hi"}]
     said = "".join([str(chunk) async for chunk in Echo.create_async_generator("echo", messages, **options, seed=1)])
     assert said.endswith("1 further parameter arrived: `seed`\n")
