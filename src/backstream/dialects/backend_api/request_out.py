@@ -139,8 +139,6 @@ def _structured(request: Request) -> Iterator[tuple[str, Any]]:
         yield "tools", [_render_tool(tool) for tool in request.tools]
     if request.tool_choice is not None:
         yield "tool_choice", _render_tool_choice(request.tool_choice)
-    if request.parallel_tool_calls is not None:
-        yield "parallel_tool_calls", request.parallel_tool_calls
     if request.response_format is not None:
         yield "response_format", _render_response_format(request.response_format)
     if request.reasoning is not None:

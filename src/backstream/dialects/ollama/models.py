@@ -59,7 +59,7 @@ def render_models(models: Sequence[ModelInfo]) -> bytes:
         "parent_model": "",
         "format": "",
         "family": "",
-        "families": None,
+        "families": [],
         "parameter_size": "",
         "quantization_level": "",
     }

@@ -22,6 +22,7 @@ PATH: Final = "/api/chat"
 
 _TOP: Final = frozenset({"logprobs", "top_logprobs"})
 _NO_PLACE: Final[Mapping[str, str]] = {
+    "parallel_tool_calls": "the model decides how many tools to call",
     "logit_bias": "Ollama has no such option",
     "modalities": "a model of Ollama answers in text",
     "audio": "a model of Ollama answers in text",
@@ -34,7 +35,11 @@ _NO_PLACE: Final[Mapping[str, str]] = {
     "conversation": "Ollama keeps no state",
     "safety_settings": "known to Gemini only",
 }
-_HARMLESS: Final[Mapping[str, tuple[Any, ...]]] = {"modalities": (("text",),), "store": (False,)}
+_HARMLESS: Final[Mapping[str, tuple[Any, ...]]] = {
+    "modalities": (("text",),),
+    "store": (False,),
+    "parallel_tool_calls": (True,),
+}
 _NEAR_EFFORTS: Final[Mapping[str, str]] = {"minimal": "low", "xhigh": "max"}
 _NO_PARAMETERS: Final[Mapping[str, Any]] = {"type": "object", "properties": {}}
 
@@ -55,9 +60,6 @@ def render_members(request: Request, receipts: Receipts) -> dict[str, Any]:
         _render_response_format(request.response_format, members, receipts)
     if request.reasoning is not None:
         _render_reasoning(request.reasoning, members, receipts)
-    if request.parallel_tool_calls is not None:
-        why = "the model decides how many tools to call"
-        receipts.dropped("parallel_tool_calls", why, harmless=request.parallel_tool_calls)
     members["stream"] = request.stream
     _add_extra(request, members, options, receipts)
     if options:
