@@ -128,7 +128,7 @@ def _render_content(parts: Iterable[Part], where: str) -> Iterator[dict[str, Any
         elif isinstance(part, MediaPart):
             if part.file_id is not None and part.kind != "document":
                 raise UnsupportedFeatureError(
-                    f"{where} holds a {part.kind} by file id, and this protocol knows none",
+                    f"{where} holds media ({part.kind}) by file id, and this protocol has a place for files only",
                     "pass its bytes",
                 )
             yield render_part(part)
