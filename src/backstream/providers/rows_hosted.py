@@ -138,7 +138,7 @@ HOSTED: Final = (
         quirks={
             "reasoning_field": "reasoning",
             "think_tags": True,  # its default form of reasoning, for models other than gpt-oss
-            "unsupported": [  # what it names as such, and, since it refuses unknown members, what its page does not list
+            "unsupported": [  # what it names as such; and what its page does not list, since it refuses unknown members
                 *("logprobs", "logit_bias", "top_logprobs", *_SAMPLING_OF_OTHERS, "verbosity", "modalities", "audio"),
             ],
         },

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from backstream.dialects.anthropic_messages.request_parts import PartRenderer
 from backstream.dialects.anthropic_messages.request_reasoning import ThinkingStyle, render_reasoning
+from backstream.dialects.anthropic_messages.request_sampling import refused_sampling
 from backstream.dialects.anthropic_messages.request_tools import narrow_schema, render_tools
 from backstream.dialects.anthropic_messages.request_turns import render_turns
 from backstream.dialects.anthropic_messages.vendor import (
@@ -169,20 +170,27 @@ def render_members(
     members: dict[str, Any] = {"model": request.model, "messages": messages}
     if system:
         members["system"] = system
-    for name, value in request.parameters().items():
-        if name in _SAY:
-            _SAY[name](value, members, receipts)
-        elif name != "parallel_tool_calls":
-            receipts.dropped(name, _NO_PLACE[name], harmless=value in _HARMLESS.get(name, ()))
     render_tools(request, members, receipts)
     if request.response_format is not None:
         _say_format(request.response_format, members, receipts, spoken=request.dialect == NAME)
     if request.reasoning is not None:
         render_reasoning(request, members, receipts, thinking)
+    _render_parameters(request, members, receipts)
     if request.stream:
         members["stream"] = True
     _add_extra(request, members, receipts)
     return members
+
+
+def _render_parameters(request: Request, members: dict[str, Any], receipts: Receipts) -> None:
+    refused = refused_sampling(request, members)
+    for name, value in request.parameters().items():
+        if name in refused:
+            receipts.dropped(name, refused[name])
+        elif name in _SAY:
+            _SAY[name](value, members, receipts)
+        elif name != "parallel_tool_calls":
+            receipts.dropped(name, _NO_PLACE[name], harmless=value in _HARMLESS.get(name, ()))
 
 
 def _say_format(form: ResponseFormat, members: dict[str, Any], receipts: Receipts, *, spoken: bool) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, Literal
 
-from backstream.dialects.anthropic_messages.vendor import NAME, knows_adaptive_thinking
+from backstream.dialects.anthropic_messages.vendor import NAME, knows_adaptive_thinking, knows_budgets
 from backstream.request import ReasoningSettings, Receipts, Request
 
 __all__ = ["ThinkingStyle", "render_reasoning"]
@@ -26,6 +26,7 @@ _BUDGETS: Final[Mapping[str, int]] = {
     "max": 32768,
 }
 _DEFAULT_BUDGET: Final = _BUDGETS["medium"]
+_LEAST_BUDGET: Final = 1024
 _DISPLAYS: Final[Mapping[str, str]] = {
     "none": "omitted",
     "auto": "summarized",
@@ -48,7 +49,10 @@ def render_reasoning(
     settings = request.reasoning
     assert settings is not None
     adaptive = knows_adaptive_thinking(request.model) if style == "auto" else style == "adaptive"
-    thinking = _thinking(settings, members, receipts, adaptive=adaptive, spoken=request.dialect == NAME)
+    spoken = request.dialect == NAME
+    thinking = _thinking(settings, members, receipts, adaptive=adaptive, spoken=spoken)
+    if thinking is not None and not spoken:
+        thinking = _fit(thinking, request, members, receipts, style)
     if thinking is None:
         return
     if settings.summary is not None and thinking["type"] != "disabled":
@@ -56,6 +60,42 @@ def render_reasoning(
     elif settings.summary is not None:
         receipts.dropped("reasoning.summary", "there is no reasoning to show", harmless=True)
     members["thinking"] = thinking
+
+
+def _fit(
+    thinking: dict[str, Any], request: Request, members: dict[str, Any], receipts: Receipts, style: ThinkingStyle
+) -> dict[str, Any] | None:
+    """Bring what is asked for into the bounds outside of which the API refuses the request."""
+    if thinking["type"] == "disabled":
+        return thinking
+    if members.get("tool_choice", {}).get("type") in ("any", "tool"):
+        receipts.dropped("reasoning", "a model that must call a tool cannot think first")
+        return None
+    if thinking["type"] == "adaptive":
+        return thinking
+    budget = thinking["budget_tokens"]
+    if style == "auto" and not knows_budgets(request.model):
+        why = "the model takes no budget"
+        if "effort" not in members.get("output_config", {}):
+            effort = next((word for word, most in _BUDGETS.items() if word != "minimal" and budget <= most), "max")
+            members["output_config"] = {**members.get("output_config", {}), "effort": effort}
+            receipts.approximated("reasoning.budget_tokens", f"output_config.effort={effort}", why)
+        else:
+            receipts.dropped("reasoning.budget_tokens", why)
+        return {"type": "adaptive"}
+    most = request.max_tokens
+    if most is not None and most <= _LEAST_BUDGET:
+        receipts.dropped("reasoning", f"thinking takes at least {_LEAST_BUDGET} tokens, and max_tokens leaves fewer")
+        return None
+    fitting = budget if most is None or budget < most else most // 2
+    fitting = max(fitting, _LEAST_BUDGET)
+    if fitting != budget:
+        receipts.approximated(
+            "reasoning.budget_tokens",
+            f"thinking.budget_tokens={fitting}",
+            f"a budget is at least {_LEAST_BUDGET}, and less than max_tokens",
+        )
+    return {**thinking, "budget_tokens": fitting}
 
 
 def _thinking(

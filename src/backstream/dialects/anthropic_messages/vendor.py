@@ -2,7 +2,8 @@
 
 Source: https://platform.claude.com/docs/en/api/messages, https://platform.claude.com/docs/en/api/versioning,
 https://platform.claude.com/docs/en/build-with-claude/adaptive-thinking,
-https://platform.claude.com/docs/en/build-with-claude/mid-conversation-system-messages.
+https://platform.claude.com/docs/en/build-with-claude/mid-conversation-system-messages,
+https://platform.claude.com/docs/en/about-claude/models/migration-guide.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ __all__ = [
     "STOP_REASONS",
     "VERSION",
     "knows_adaptive_thinking",
+    "knows_both_temperature_and_top_p",
+    "knows_budgets",
+    "knows_sampling",
     "knows_system_turns",
     "own_members",
 ]
@@ -70,6 +74,23 @@ def knows_adaptive_thinking(model: str) -> bool:
     """Tell whether a model decides itself how much to think; those before 4.6 must be given a budget."""
     generation = _generation(model)
     return generation is None or generation >= (4, 6)
+
+
+def knows_budgets(model: str) -> bool:
+    """Tell whether a model takes a budget for thinking; those from 4.7 on refuse it."""
+    generation = _generation(model)
+    return generation is None or generation < (4, 7)
+
+
+def knows_sampling(model: str) -> bool:
+    """Tell whether a model takes settings of sampling; those from 4.7 on refuse them."""
+    return knows_budgets(model)
+
+
+def knows_both_temperature_and_top_p(model: str) -> bool:
+    """Tell whether a model takes a temperature and ``top_p`` together; those from 4.1 on refuse that."""
+    generation = _generation(model)
+    return generation is None or generation < (4, 1)
 
 
 def knows_system_turns(model: str) -> bool:

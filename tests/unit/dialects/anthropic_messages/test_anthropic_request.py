@@ -104,7 +104,8 @@ def test_the_most_tokens_are_demanded_and_filled_in() -> None:
     assert body["max_tokens"] == DEFAULT_MAX_TOKENS
     assert "stream" not in body
     assert told["max_tokens"] == "max_tokens approximated as max_tokens=8192 (the API demands it)"
-    body, _ = render(AnthropicMessages(default_max_tokens=100), reasoning=ReasoningSettings(budget_tokens=2000))
+    settings = ReasoningSettings(budget_tokens=2000)
+    body, _ = render(AnthropicMessages(default_max_tokens=100), model="claude-sonnet-4-5", reasoning=settings)
     assert body["max_tokens"] == 2100
 
 
@@ -198,9 +199,8 @@ def test_names_are_dropped_with_a_receipt() -> None:
 @pytest.mark.capability(NAME, "sampling", "provider")
 @pytest.mark.capability(NAME, "stop", "provider")
 def test_parameters() -> None:
-    body, told = render(
-        max_tokens=5, temperature=0.5, top_p=0.9, top_k=3, stop=("a", "b"), user="u-1", modalities=("text",)
-    )
+    given: dict[str, Any] = {"temperature": 0.5, "top_p": 0.9, "top_k": 3, "stop": ("a", "b"), "user": "u-1"}
+    body, told = render(model="claude-sonnet-4", max_tokens=5, modalities=("text",), **given)
     body = {name: value for name, value in body.items() if name not in ("model", "messages", "stream")}
     assert body == {
         "max_tokens": 5,
@@ -216,9 +216,34 @@ def test_parameters() -> None:
 
 
 def test_a_temperature_over_the_scale_is_told() -> None:
-    body, told = render(temperature=1.5)
+    body, told = render(model="claude-sonnet-4-5", temperature=1.5)
     assert body["temperature"] == 1.0
     assert told["temperature"] == "temperature approximated as temperature (the scale ends at 1)"
+
+
+@pytest.mark.parametrize(
+    ("model", "reasoning", "given", "sent"),
+    [
+        ("claude-opus-4-7", None, {"temperature": 0.2, "top_p": 0.9, "top_k": 3}, {}),
+        ("claude-sonnet-5", None, {"temperature": 1.0}, {}),
+        ("claude-sonnet-4-5", None, {"temperature": 0.2, "top_p": 0.9, "top_k": 3}, {"temperature": 0.2, "top_k": 3}),
+        ("claude-sonnet-4-5", None, {"top_p": 0.9}, {"top_p": 0.9}),
+        ("claude-sonnet-4-5", "high", {"temperature": 0.2, "top_p": 0.9, "top_k": 3}, {}),
+        ("claude-opus-4-6", "high", {"temperature": 0.2, "top_p": 0.97}, {"top_p": 0.97}),
+        ("claude-sonnet-4-5", "high", {"temperature": 1.0}, {"temperature": 1.0}),
+        ("claude-sonnet-4-5", "none", {"temperature": 0.2}, {"temperature": 0.2}),
+        ("glm-5", None, {"temperature": 0.2, "top_p": 0.9}, {"temperature": 0.2, "top_p": 0.9}),
+    ],
+)
+def test_settings_of_sampling_that_would_be_refused_are_dropped(
+    model: str, reasoning: str | None, given: dict[str, Any], sent: dict[str, Any]
+) -> None:
+    settings = ReasoningSettings(effort=reasoning) if reasoning is not None else None
+    body, told = render(model=model, reasoning=settings, **given)
+    assert {name: body[name] for name in ("temperature", "top_p", "top_k") if name in body} == sent
+    assert {name for name in given if " dropped " in told[name]} == set(given) - set(sent)
+    body, told = render(model=model, reasoning=settings, dialect=NAME, **given)
+    assert body.items() >= given.items()
 
 
 @pytest.mark.parametrize(
@@ -371,7 +396,11 @@ def test_response_formats() -> None:
         ("claude-opus-4-6", {"effort": "minimal"}, {"type": "adaptive"}, {"effort": "low"}),
         ("claude-opus-5", {"effort": "none"}, {"type": "disabled"}, None),
         ("claude-opus-5", {"enabled": False, "summary": "auto"}, {"type": "disabled"}, None),
-        ("claude-opus-5", {"budget_tokens": 2000}, {"type": "enabled", "budget_tokens": 2000}, None),
+        ("claude-opus-4-6", {"budget_tokens": 2000}, {"type": "enabled", "budget_tokens": 2000}, None),
+        ("claude-opus-5", {"budget_tokens": 2000}, {"type": "adaptive"}, {"effort": "low"}),
+        ("claude-opus-5", {"budget_tokens": 99999}, {"type": "adaptive"}, {"effort": "max"}),
+        ("claude-opus-5", {"budget_tokens": 2000, "effort": "high"}, {"type": "adaptive"}, {"effort": "high"}),
+        ("claude-opus-4-6", {"budget_tokens": 10}, {"type": "enabled", "budget_tokens": 1024}, None),
         ("claude-opus-5", {"enabled": True, "summary": "auto"}, {"type": "adaptive", "display": "summarized"}, None),
         ("claude-opus-5", {"summary": "none"}, {"type": "adaptive", "display": "omitted"}, None),
         ("claude-opus-5", {"summary": "detailed"}, {"type": "adaptive", "display": "summarized"}, None),
@@ -394,6 +423,37 @@ def test_reasoning(
     assert body["thinking"] == thinking
     assert body.get("output_config") == config
     assert any(what.startswith("reasoning") for what in told)
+
+
+@pytest.mark.parametrize(
+    ("most", "settings", "budget"),
+    [
+        (20_000, {"effort": "high"}, 16384),
+        (16384, {"effort": "high"}, 8192),
+        (1500, {"budget_tokens": 4000}, 1024),
+        (1024, {"effort": "low"}, None),
+        (100, {"budget_tokens": 4000}, None),
+    ],
+)
+def test_a_budget_is_less_than_the_most_tokens(most: int, settings: dict[str, Any], budget: int | None) -> None:
+    reasoning = ReasoningSettings(**settings)
+    body, told = render(model="claude-sonnet-4-5", max_tokens=most, reasoning=reasoning)
+    assert body["max_tokens"] == most
+    assert body.get("thinking", {}).get("budget_tokens") == budget
+    assert ("reasoning" in told) is (budget is None)
+    given = {"dialect": NAME, "max_tokens": most, "reasoning": ReasoningSettings(budget_tokens=most)}
+    assert render(model="claude-sonnet-4-5", **given)[0]["thinking"]["budget_tokens"] == most
+
+
+@pytest.mark.parametrize("model", ["claude-sonnet-4-5", "claude-opus-5"])
+def test_a_model_that_must_call_a_tool_is_not_asked_to_think(model: str) -> None:
+    asked: dict[str, Any] = {"tools": (WEATHER,), "reasoning": ReasoningSettings(effort="low")}
+    body, told = render(model=model, tool_choice=ToolChoice(mode="required"), **asked)
+    assert "thinking" not in body
+    assert body["tool_choice"] == {"type": "any"}
+    assert told["reasoning"].startswith("reasoning dropped")
+    body, _ = render(model=model, tool_choice=ToolChoice(mode="auto"), **asked)
+    assert "thinking" in body
 
 
 def test_the_way_of_thinking_is_a_quirk() -> None:
