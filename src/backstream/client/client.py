@@ -12,13 +12,19 @@ from typing import Any, Self
 import msgspec
 
 from backstream.chunks import Usage
+from backstream.client.call import Call, names_of, split_format, split_tools
 from backstream.client.rounds import ToolRounds
 from backstream.client.stream import ChatStream
 from backstream.credentials import Secret
-from backstream.errors import InvalidRequestError, MisuseError, UnsupportedFeatureError
+from backstream.errors import (
+    MisuseError,
+    TotalTimeout,
+    UnknownProviderError,
+    UnsupportedFeatureError,
+)
 from backstream.messages import ImageType, MediaListType, Messages, check_messages
 from backstream.models import ModelInfo
-from backstream.options import CallOptions, Deadlines
+from backstream.options import CallOptions, Deadlines, split_options
 from backstream.providers.dialect_provider import DialectProvider
 from backstream.providers.result import BlockSource
 from backstream.providers.rows_shape import Row
@@ -29,8 +35,7 @@ from backstream.registry.prices import cost_by_list, cost_by_price, has_price_li
 from backstream.registry.registry import Registry
 from backstream.reply import Cost, Reply
 from backstream.request import Policy
-from backstream.schema import schema_for, schema_name
-from backstream.tools import FunctionTool, ToolLimits, collect_tools
+from backstream.tools import ToolLimits
 
 __all__ = ["Client"]
 
@@ -108,7 +113,7 @@ class Client:
         messages: Messages | str,
         *,
         media: MediaListType = None,
-        tools: Sequence[Any] = (),
+        tools: Sequence[Any] | None = (),
         run_tools: bool | ToolLimits = False,
         response_format: Any = None,
         provider: str | type[Any] | Any | None = None,
@@ -146,9 +151,9 @@ class Client:
             raise MisuseError("the client is closed")
         asked: Messages = [{"role": "user", "content": messages}] if isinstance(messages, str) else messages
         check_messages(asked)
-        form, answer_type = _split_format(response_format)
-        functions, described = _split_tools(tools)
-        call = _Call(model=model, provider=provider, url=url, api_key=api_key)
+        form, answer_type = split_format(response_format)
+        functions, described = split_tools(tools)
+        call = Call(model=model, provider=provider, url=url, api_key=api_key)
         sent = {**parameters, "response_format": form, "tools": described or None}
         sent = {name: value for name, value in sent.items() if value is not None}
 
@@ -158,7 +163,10 @@ class Client:
         async def open_answer() -> BlockSource:
             if run_tools and functions:
                 limits = run_tools if isinstance(run_tools, ToolLimits) else ToolLimits()
-                return await ToolRounds(open_round, functions, limits).open()
+                deadlines = await self._deadlines_of(parameters)
+                theirs = [name for name in names_of(described) if name not in functions]
+                rounds = ToolRounds(open_round, functions, limits, others=theirs, total_seconds=deadlines.total)
+                return await rounds.open()
             return await open_round(())
 
         async def cost_of(usage: Usage, answered: str | None) -> Cost | None:
@@ -185,10 +193,10 @@ class Client:
             return await stream.wait()
 
     async def _open(
-        self, call: _Call, messages: Messages, media: MediaListType, parameters: Mapping[str, Any]
+        self, call: Call, messages: Messages, media: MediaListType, parameters: Mapping[str, Any]
     ) -> BlockSource:
-        provider = await self._find(call)
-        options = await self._options(parameters, call.target)
+        options = await self._options(parameters)
+        provider = await self._find_in_time(call, options, parameters)
         result = provider.create_async_generator(
             call.target.model,
             messages,
@@ -198,43 +206,77 @@ class Client:
         )
         return await source_of(result)
 
-    async def _find(self, call: _Call) -> Any:
+    async def _find_in_time(self, call: Call, options: dict[str, Any], parameters: Mapping[str, Any]) -> Any:
+        """Find the provider within the deadline of the whole call, and take the time off it where that is much."""
+        if call.found is not None:
+            return call.found
+        deadlines = await self._deadlines_of(parameters)
+        clock = asyncio.get_running_loop().time
+        began_at = clock()
+        scope = asyncio.timeout(deadlines.total)
+        try:
+            async with scope:
+                provider = await self._find(call)
+        except TimeoutError:
+            if deadlines.total is None or not scope.expired():
+                raise
+            raise TotalTimeout(deadlines.total, phase="connect", request_sent=False) from None
+        spent = clock() - began_at
+        if deadlines.total is not None and spent > deadlines.total / 20:
+            options["deadlines"] = msgspec.structs.replace(deadlines, total=max(deadlines.total - spent, 0.001))
+        return provider
+
+    async def _find(self, call: Call) -> Any:
         """Return the provider a call means, and note on the call which model of which provider it is."""
         if call.found is None:
             registry = await self.registry()
             if call.url is not None:
-                key = call.api_key if isinstance(call.api_key, str | Secret) else None
-                call.found = await registry.provider_at(call.url, api_key=key)
                 call.target = Target(call.url, call.model or "")
+                call.found = await registry.provider_at(call.url, api_key=call.key_for(None))
             elif call.provider is not None and not isinstance(call.provider, str):
-                call.found, call.own_key = call.provider, call.api_key
-                call.target = Target(getattr(call.provider, "__name__", type(call.provider).__name__), call.model or "")
+                name = getattr(call.provider, "__name__", type(call.provider).__name__)
+                call.target, call.own_key = Target(name, call.model or ""), call.api_key
+                call.found = call.provider
             else:
-                named = call.model if call.provider is None else f"{call.provider}/{call.model or ''}"
-                call.target = await registry.resolve(named)
+                call.target = await self._target(call, registry)
                 call.found = await self._provider(call, registry)
         return call.found
 
-    async def _provider(self, call: _Call, registry: Registry) -> Any:
+    async def _target(self, call: Call, registry: Registry) -> Target:
+        if call.provider is None:
+            return await registry.resolve(call.model)
+        known = await asyncio.to_thread(registry.providers)  # reads files, the first time
+        name = call.provider if call.provider in known else call.provider.lower()
+        if name not in known:  # a model of another provider may be called like this
+            raise UnknownProviderError(call.provider, known)
+        return await registry.resolve(f"{name}/{call.model or ''}")
+
+    async def _provider(self, call: Call, registry: Registry) -> Any:
         if registry.row(call.target.provider) is None:  # a class of its own: it takes its key with the call
             call.own_key = call.api_key
             return await registry.provider(call.target.provider)
-        key = call.api_key if isinstance(call.api_key, str | Secret) else None
-        return await registry.provider(call.target.provider, key)
+        return await registry.provider(call.target.provider, call.key_for(call.target.provider))
 
-    async def _options(self, parameters: Mapping[str, Any], target: Target) -> dict[str, Any]:
+    async def _deadlines_of(self, parameters: Mapping[str, Any]) -> Deadlines:
+        """Return the clocks of a call: its own, those of its ``options``, the client's, the configured ones."""
+        if {"deadlines", "timeout", "stream_timeout"} & parameters.keys():
+            return split_options(parameters)[0].deadlines
+        given = parameters.get("options")
+        if isinstance(given, CallOptions) and given.deadlines != Deadlines():
+            return given.deadlines
+        return self._deadlines or (await self.registry()).config.defaults.deadlines
+
+    async def _options(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """Fill in the client's and the configured options where the call has none."""
-        registry = await self.registry()
-        configured = registry.config.defaults
-        given: CallOptions = parameters.get("options") or CallOptions()
         options: dict[str, Any] = {}
-        if "receipts" not in parameters and given.receipts is None:
-            options["receipts"] = self._receipts or configured.receipts
-        if not {"deadlines", "timeout", "stream_timeout", "options"} & parameters.keys():
-            options["deadlines"] = self._deadlines or configured.deadlines
+        given = parameters.get("options")
+        if parameters.get("receipts") is None and not (isinstance(given, CallOptions) and given.receipts):
+            options["receipts"] = self._receipts or (await self.registry()).config.defaults.receipts
+        if not {"deadlines", "timeout", "stream_timeout"} & parameters.keys():
+            options["deadlines"] = await self._deadlines_of(parameters)
         return options
 
-    async def _cost(self, call: _Call, usage: Usage, model: str | None) -> Cost | None:
+    async def _cost(self, call: Call, usage: Usage, model: str | None) -> Cost | None:
         registry = await self.registry()
         target = call.target
         price = registry.price(target)
@@ -276,7 +318,7 @@ class Client:
             ProviderError: The back-end, or the way to it, failed.
         """
         asked = [{"role": "user", "content": messages}] if isinstance(messages, str) else messages
-        _, described = _split_tools(keywords.pop("tools", ()))
+        _, described = split_tools(keywords.pop("tools", ()))
         if described:
             keywords["tools"] = described
         count: int = await self._ask("count_tokens", model, asked, keywords)
@@ -301,62 +343,13 @@ class Client:
     async def _ask(self, verb: str, model: str | None, subject: Any, keywords: dict[str, Any]) -> Any:
         if self._closed:
             raise MisuseError("the client is closed")
-        call = _Call(model=model, **{name: keywords.pop(name, None) for name in ("provider", "url", "api_key")})
+        call = Call(model=model, **{name: keywords.pop(name, None) for name in ("provider", "url", "api_key")})
         provider = await self._find(call)
         method: Callable[..., Awaitable[Any]] | None = getattr(provider, verb, None)
         if method is None:
             raise UnsupportedFeatureError(f"{call.target.provider} has no {verb}", "choose another provider")
+        if isinstance(provider, DialectProvider):
+            keywords = {**keywords, **await self._options(keywords)}
         if call.own_key is not None:
             keywords["api_key"] = call.own_key
         return await method(call.target.model, subject, **keywords)
-
-
-class _Call:
-    """Whom a call is for: as it was named, and as it was found."""
-
-    __slots__ = ("api_key", "found", "model", "own_key", "provider", "target", "url")
-
-    def __init__(self, *, model: str | None, provider: Any, url: str | None, api_key: Any) -> None:
-        if url is not None and provider is not None:
-            raise InvalidRequestError("url and provider are both given", "pass one of them")
-        self.model = model
-        self.provider = provider
-        self.url = url
-        self.api_key = api_key
-        self.own_key: Any = None
-        self.found: Any = None
-        self.target = Target("", "")
-
-
-def _split_format(response_format: Any) -> tuple[Any, Any]:
-    """Give what to ask for, and the type the answer shall be."""
-    if response_format is None or isinstance(response_format, Mapping):
-        form = response_format
-        schema = (form or {}).get("json_schema") if isinstance(form, Mapping) else None
-        return form, schema.get("schema") if isinstance(schema, Mapping) else None
-    if isinstance(response_format, msgspec.Struct) and not isinstance(response_format, type):
-        return response_format, getattr(response_format, "schema", None)  # a ResponseFormat
-    described = {"name": schema_name(response_format), "schema": schema_for(response_format)}
-    return {"type": "json_schema", "json_schema": described}, response_format
-
-
-def _split_tools(tools: Sequence[Any]) -> tuple[Mapping[str, FunctionTool], list[Any]]:
-    """Give the functions by name, and what the request says of every tool."""
-    if isinstance(tools, Mapping | str):
-        raise InvalidRequestError(f"tools is a {type(tools).__name__}", "pass a list")
-    described: list[Any] = []
-    functions: list[Any] = []
-    for tool in tools:
-        if isinstance(tool, FunctionTool) or callable(tool):
-            functions.append(tool)
-        else:
-            described.append(tool)
-    by_name = collect_tools(functions)
-    return by_name, [*described, *(_describe(tool) for tool in by_name.values())]
-
-
-def _describe(tool: FunctionTool) -> dict[str, Any]:
-    function: dict[str, Any] = {"name": tool.name, "parameters": tool.parameters}
-    if tool.description:
-        function["description"] = tool.description
-    return {"type": "function", "function": function}

@@ -65,12 +65,15 @@ class ChatStream(AsyncResult):
         """The messages to add for the next turn: the answer's, and before it those of the rounds of tools."""
         source = self._source
         earlier: Sequence[dict[str, Any]] = source.history if isinstance(source, ToolRounds) else ()
-        return [*earlier, self.reply.message]
+        said_nothing = self.reply.end is not None and self.reply.end.state != "complete" and not self.reply.parts
+        return list(earlier) if said_nothing else [*earlier, self.reply.message]
 
     def _make_reply(self) -> Reply:
         source = self._source
-        chunks: Sequence[RawResponse] = [chunk for block in self._kept for chunk in block]
-        reply = fold(source.last_round(chunks) if isinstance(source, ToolRounds) else chunks)
+        if isinstance(source, ToolRounds):
+            reply = fold(source.last_round())
+        else:
+            reply = fold(chunk for block in self._kept for chunk in block)
         parsed = None
         if self._answer_type is not None and self.end is not None and self.end.state == "complete":
             parsed = self._parse(reply)
@@ -106,6 +109,7 @@ class ChatStream(AsyncResult):
                 break
         if usage is not None:
             self._cost = await self._cost_of(usage, model or usage.model)
+            self._reply = None  # one that was asked for before knows no cost
 
     async def wait(self) -> Reply:
         """Read the answer to its end and return what it adds up to.

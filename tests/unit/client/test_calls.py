@@ -1,0 +1,141 @@
+"""What a call of the client means where it could mean several things: keys, names, clocks, policies."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backstream import (
+    CallOptions,
+    Client,
+    Content,
+    Deadlines,
+    Finish,
+    InvalidRequestError,
+    Secret,
+    TotalTimeout,
+    UnknownProviderError,
+    UnsupportedFeatureError,
+)
+from backstream.registry.config import Config, Defaults, ProviderConfig
+from backstream.registry.registry import Registry
+from backstream.testing.upstream import Close, ReadRequest, ScriptedUpstream, Send, Stall
+from support_transport import no_leaks, ok
+
+__all__ = ["no_leaks"]
+
+pytestmark = pytest.mark.usefixtures("no_leaks")
+
+ANSWER = ok(
+    b'{"choices": [{"message": {"role": "assistant", "content": "Hi"}, "finish_reason": "stop"}]}',
+    "Content-Type: application/json",
+)
+
+
+@pytest.fixture
+def environ(tmp_path: Path) -> Mapping[str, str]:
+    return {"HOME": str(tmp_path), "OPENAI_API_KEY": "sk-of-the-environment"}
+
+
+class Asked:
+    """A provider that notes how it was called."""
+
+    def __init__(self) -> None:
+        self.keywords: dict[str, Any] = {}
+
+    async def create_async_generator(self, model: str, messages: Any, **keywords: Any) -> AsyncIterator[Any]:
+        self.keywords = keywords
+        yield Content(content="a")
+        yield Finish(finish={"reason": "stop"})
+
+
+CLIENTS, OPTIONS, CALLS, CONFIGURED = (Deadlines(total=float(n)) for n in (100, 200, 300, 400))
+
+
+@pytest.mark.parametrize(
+    ("keywords", "expected"),
+    [
+        ({}, CLIENTS),
+        ({"options": CallOptions(extra_headers={"x": "y"})}, CLIENTS),
+        ({"options": CallOptions(deadlines=OPTIONS)}, OPTIONS),
+        ({"options": CallOptions(deadlines=OPTIONS), "deadlines": CALLS}, CALLS),
+    ],
+)
+async def test_the_clocks_nearest_to_the_call_hold(
+    environ: Mapping[str, str], keywords: dict[str, Any], expected: Deadlines
+) -> None:
+    provider = Asked()
+    config = Config(defaults=Defaults(deadlines=CONFIGURED, receipts="drop"))
+    async with Client(config, environ=environ, deadlines=CLIENTS) as client:
+        await client.chat("m", "Hi", provider=provider, **keywords)
+    given = provider.keywords.get("deadlines") or provider.keywords["options"].deadlines
+    assert given == expected
+    async with Client(config, environ=environ) as client:
+        await client.chat("m", "Hi", provider=provider)
+    assert provider.keywords["deadlines"] == CONFIGURED
+    assert provider.keywords["receipts"] == "drop"
+
+
+async def test_the_clients_clocks_hold_for_services_too(environ: Mapping[str, str]) -> None:
+    async with ScriptedUpstream([ReadRequest(), Stall()]) as upstream:
+        config = Config(providers={"here": ProviderConfig(url=f"{upstream.url}/v1")})
+        async with Client(config, environ=environ, deadlines=Deadlines(total=0.05)) as client:
+            with pytest.raises(TotalTimeout):
+                await client.embed("here/e", "text")
+
+
+async def test_finding_the_provider_takes_from_the_time_of_the_call(environ: Mapping[str, str]) -> None:
+    stopped = asyncio.Event()
+
+    async def never(rows: Any) -> Any:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            stopped.set()
+
+    registry = Registry(Config(), {"HOME": environ["HOME"]}, probe=never)
+    async with Client(registry=registry, deadlines=Deadlines(total=0.05)) as client:
+        with pytest.raises(TotalTimeout) as raised:
+            await client.chat("some-model", "Hi")
+    assert raised.value.request_sent is False
+    assert stopped.is_set()
+
+
+async def test_a_key_for_each_provider(environ: Mapping[str, str]) -> None:
+    async with ScriptedUpstream([ReadRequest(), Send(ANSWER), Close()], [ReadRequest(), Send(ANSWER), Close()]) as up:
+        config = Config(providers={"openai": ProviderConfig(url=f"{up.url}/v1", key=Secret("sk-configured"))})
+        async with Client(config, environ=environ) as client:
+            keys = {"anthropic": "sk-of-another", "openai": "sk-of-the-call"}
+            await client.chat("openai/m", "Hi", api_key=keys)
+            await client.chat("openai/m", "Hi", api_key={"anthropic": "sk-of-another"})
+        assert [r.headers["authorization"] for r in up.requests] == ["Bearer sk-of-the-call", "Bearer sk-configured"]
+
+
+@pytest.mark.parametrize("keywords", [{"api_key": 5}, {"api_key": b"sk"}, {"url": "http://[::1]", "api_key": {}}])
+async def test_a_key_that_cannot_be_one_is_not_left_out_in_silence(
+    environ: Mapping[str, str], keywords: dict[str, Any]
+) -> None:
+    async with Client(environ=environ) as client:
+        with pytest.raises(InvalidRequestError, match="api_key is a"):
+            client.stream("openai/m", "Hi", **keywords)
+
+
+@pytest.mark.parametrize("name", ["meta-llama", "", "https://api.openai.com/v1"])
+async def test_no_other_provider_answers_for_an_unknown_one(environ: Mapping[str, str], name: str) -> None:
+    config = Config(providers={"openrouter": ProviderConfig(models=("meta-llama/llama-3",), key=Secret("sk-x"))})
+    async with Client(config, environ=environ) as client:
+        with pytest.raises(UnknownProviderError):
+            await client.chat("llama-3", "Hi", provider=name)
+
+
+async def test_no_tools_is_none_too(environ: Mapping[str, str]) -> None:
+    provider = Asked()
+    async with Client(environ=environ) as client:
+        await client.chat("m", "Hi", provider=provider, tools=None)
+        assert "tools" not in provider.keywords
+        with pytest.raises(UnsupportedFeatureError, match="count_tokens"):
+            await client.count_tokens("m", "Hi", provider=provider, tools=None)
