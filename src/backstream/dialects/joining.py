@@ -5,14 +5,15 @@ Several may come interleaved, by number; each is given once it is over, in the o
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from base64 import b64decode, b64encode
+from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
 from backstream.chunks import Content, Media, PartEnd, RawResponse, Reasoning, Refusal, ToolCallDelta, ToolCalls
 from backstream.reply import fold
 from backstream.request import MediaPart, ToolCallPart
 
-__all__ = ["PartJoiner"]
+__all__ = ["PartJoiner", "join_base64"]
 
 _Key: TypeAlias = "tuple[str, int | None]"
 _KINDS: dict[type, str] = {ToolCallDelta: "tool_call", Media: "media"}
@@ -25,6 +26,11 @@ class PartJoiner:
 
     def __init__(self) -> None:
         self._open: dict[_Key, list[RawResponse]] = {}
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is held."""
+        return not self._open
 
     def add(self, chunk: RawResponse) -> list[ToolCallPart | MediaPart]:
         """Take the next chunk of the answer, of any kind.
@@ -85,3 +91,13 @@ class PartJoiner:
 
 def _whole(chunks: Iterable[RawResponse]) -> list[ToolCallPart | MediaPart]:
     return [part for part in fold(chunks).parts if isinstance(part, ToolCallPart | MediaPart)]
+
+
+def join_base64(pieces: Sequence[str]) -> str:
+    """Join texts of base64 that are whole each; of what is no base64 the text, as it is not ours to mend."""
+    if len(pieces) == 1:
+        return pieces[0]
+    try:
+        return b64encode(b"".join(map(b64decode, pieces))).decode("ascii")
+    except ValueError:  # one text cut anywhere, or none at all
+        return "".join(pieces)

@@ -50,7 +50,13 @@ class PlainEvents:
 
     def say(self, block: Sequence[RawResponse]) -> list[RawResponse]:
         """Take chunks; give the events to send."""
-        return [event for chunk in block for event in self._say_one(chunk)]
+        events: list[RawResponse] = []
+        for chunk in block:
+            if type(chunk) is Content and chunk.part is None and self._joiner.idle:
+                events.append(chunk)
+            else:
+                events += self._say_one(chunk)
+        return events
 
     def _say_one(self, chunk: RawResponse) -> list[RawResponse]:
         whole = isinstance(chunk, ToolCalls)  # is said as it came; like text, it only ends what was under way
