@@ -19,14 +19,13 @@ from backstream.errors import ConfigurationError, MissingKeyError, UnsupportedFe
 from backstream.messages import MediaListType, Messages
 from backstream.models import ModelInfo
 from backstream.options import CallOptions, split_options
-from backstream.providers.http_provider import BackendSpec, HTTPSource, blot_out, open_source, reread
+from backstream.providers.http_provider import BackendSpec, HTTPSource, blotting, open_source, reread, secrets_of
 from backstream.providers.result import AsyncResult
 from backstream.providers.rows_shape import Row
 from backstream.providers.services import Services
 from backstream.providers.whole_answer import WholeAnswerParser
 from backstream.request import Policy, Receipt, Receipts, Request, TextPart
 from backstream.request.call import attach_media, parse_call
-from backstream.transport.exchange import secret_texts
 from backstream.transport.fetch import FETCH_DEADLINES
 from backstream.transport.media import load_media
 from backstream.transport.session import StreamResponse, StreamSession, check_url
@@ -337,18 +336,13 @@ class DialectProvider(Services):
         if body is not None and "content-type" not in {name.lower() for name in sent}:
             sent["Content-Type"] = "application/json"
         url = path if path.startswith(("http://", "https://")) else spec.url + path
-        response = await session.request(
-            method,
-            url,
-            data=body,
-            headers=sent,
-            params={**query, **options.extra_query},
-            on_progress=options.on_progress,
-        )
-        if not response.ok:
-            error = reread(await response.refusal(), response, self.dialect.parse_error)
-            blot_out(error, lambda: secret_texts(fields))
-            raise error
+        sent_query = {**query, **options.extra_query}
+        with blotting(secrets_of(fields, sent_query)):
+            response = await session.request(
+                method, url, data=body, headers=sent, params=sent_query, on_progress=options.on_progress
+            )
+            if not response.ok:
+                raise reread(await response.refusal(), response, self.dialect.parse_error)
         return response
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from os import PathLike
 from ssl import SSLContext
 from typing import Any
@@ -21,7 +22,17 @@ from backstream.transport.session import StreamResponse, StreamSession
 from backstream.wire.http import Body, media_type
 from backstream.wire.status import redact
 
-__all__ = ["BackendSpec", "HTTPSource", "ParseError", "Secrets", "blot_out", "open_source", "reread"]
+__all__ = [
+    "BackendSpec",
+    "HTTPSource",
+    "ParseError",
+    "Secrets",
+    "blot_out",
+    "blotting",
+    "open_source",
+    "reread",
+    "secrets_of",
+]
 
 _STREAM_TYPES = frozenset(
     {"", "text/event-stream", "application/x-ndjson", "application/jsonl", "application/json", "text/plain"}
@@ -35,6 +46,7 @@ ParseError = Callable[[int | None, Mapping[str, str], bytes], ProviderError]
 """Reads a refusal: see :meth:`backstream.dialects.base.Dialect.parse_error`."""
 
 _ACCEPT = "text/event-stream"
+_SHORTEST_SECRET = 8
 
 
 class BackendSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,7 +89,11 @@ class HTTPSource:
 
     async def read_block(self) -> Block:
         """Parse what one read of the socket brought."""
-        data = await self._response.read_block()
+        try:
+            data = await self._response.read_block()
+        except ProviderError as error:
+            blot_out(error, self._secrets)
+            raise
         if data:
             block = self._parser.feed(data)
         else:
@@ -124,33 +140,29 @@ async def open_source(
     Raises:
         ProviderError: See :mod:`backstream.errors`: not connected, refused, redirected, of another content type.
     """
-    fields = [*spec.headers.items(), *options.extra_headers.items()]
-
-    def secrets() -> Iterable[str]:
-        yield from body_secrets()
-        yield from secret_texts(fields)
-
+    sent_query = {**query, **options.extra_query}
+    secrets = secrets_of([*spec.headers.items(), *options.extra_headers.items()], sent_query, body_secrets)
     headers: dict[str, Any] = {"Accept": _ACCEPT, "Content-Type": "application/json", **spec.headers}
     session = StreamSession(headers=headers, proxy=options.proxy, ssl=spec.ssl, deadlines=options.deadlines)
-    response = await session.post(
-        spec.url + path,
-        data=body,
-        headers=dict(options.extra_headers),
-        params={**query, **options.extra_query},
-        on_progress=options.on_progress,
-    )
-    try:
-        await _check_answer(response, parse_error)
-        if callable(parser):
-            parser = parser(media_type(response.headers.get("content-type", "")))
-    except BaseException as error:
-        response.abort()
-        blot_out(error, secrets)
-        raise
+    with blotting(secrets):
+        response = await session.post(
+            spec.url + path,
+            data=body,
+            headers=dict(options.extra_headers),
+            params=sent_query,
+            on_progress=options.on_progress,
+        )
+        try:
+            await _check_answer(response, parse_error)
+            if callable(parser):
+                parser = parser(media_type(response.headers.get("content-type", "")))
+        except BaseException:
+            response.abort()
+            raise
     deadlines = options.deadlines
     watched = deadlines.first_content is not None or deadlines.between_content is not None
     source = HTTPSource(response, parser, watched=watched, secrets=secrets)
-    source.service = parse_service(spec.name, response.headers)
+    source.service = _blot_service(parse_service(spec.name, response.headers), secrets)
     return source
 
 
@@ -163,14 +175,57 @@ def reread(refusal: RefusedError, response: StreamResponse, parse_error: ParseEr
 
 
 def blot_out(error: BaseException | None, secrets: Secrets) -> None:
-    """Take secrets, data URIs and whatever looks like a key out of the back-end's words on an error."""
-    if not isinstance(error, RefusedError | ContentTypeError | IncompleteStream):
+    """Take secrets out of an error's text; out of the back-end's words also data URIs and whatever looks like a key."""
+    if not isinstance(error, ProviderError):
         return
     texts = sorted(filter(None, secrets()), key=len, reverse=True)
-    error.problem = _blot_end(redact(error.problem, texts), texts)
+    quotes = isinstance(error, RefusedError | ContentTypeError | IncompleteStream)
+    error.problem = _blot_end(redact(error.problem, texts), texts) if quotes else _blot(error.problem, texts)
     error.args = (error.problem,)
     if isinstance(error, RefusedError) and error.kind:
         error.kind = redact(error.kind, texts)
+    elif isinstance(error, ContentTypeError):
+        error.content_type = _blot(error.content_type, texts)
+
+
+@contextlib.contextmanager
+def blotting(secrets: Secrets) -> Iterator[None]:
+    """Blot secrets out of whatever error leaves the block; see :func:`blot_out`."""
+    try:
+        yield
+    except ProviderError as error:
+        blot_out(error, secrets)
+        raise
+
+
+def secrets_of(headers: Iterable[tuple[str, str | Secret]], query: Mapping[str, Any], more: Secrets = tuple) -> Secrets:
+    """Return what gives the secrets of a request: those of its header fields, and keys in its URL's parameters."""
+
+    def secrets() -> Iterable[str]:
+        yield from more()
+        yield from secret_texts(headers)
+        for text in secret_texts((name, str(value)) for name, value in query.items()):
+            if len(text) >= _SHORTEST_SECRET:  # max_tokens=5 is none
+                yield text
+
+    return secrets
+
+
+def _blot(text: str, secrets: Iterable[str]) -> str:
+    for secret in secrets:
+        text = text.replace(secret, "…")
+    return text
+
+
+def _blot_service(service: Service, secrets: Secrets) -> Service:
+    """Take secrets out of what a back-end's header fields say."""
+    texts = sorted(filter(None, secrets()), key=len, reverse=True)
+    limits = tuple(
+        msgspec.structs.replace(limit, what=_blot(limit.what, texts), reset=limit.reset and _blot(limit.reset, texts))
+        for limit in service.rate_limits
+    )
+    request_id = service.request_id and _blot(service.request_id, texts)
+    return msgspec.structs.replace(service, request_id=request_id, rate_limits=limits)
 
 
 def _blot_end(text: str, secrets: Iterable[str]) -> str:

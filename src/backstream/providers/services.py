@@ -25,6 +25,7 @@ from backstream.errors import (
 from backstream.media import MediaItem
 from backstream.messages import ImageType, MediaListType
 from backstream.options import CallOptions, split_options
+from backstream.providers.http_provider import blot_out
 from backstream.providers.table import ROWS, Row
 from backstream.services import Embeddings, Images, Speech, Transcript
 from backstream.transport.media import load_media
@@ -90,8 +91,9 @@ class SpeechStream:
                 first, kind, self.model, self.usage = speech.data, speech.media_type, speech.model, speech.usage
             if not first:
                 raise DecodeError("the answer holds no sound")
-        except BaseException:  # also a cancelled task must not leave the connection open
+        except BaseException as error:  # also a cancelled task must not leave the connection open
             response.abort()
+            blot_out(error, response.secrets)
             raise
         self.media_type = kind
         self._blocks.append(first)

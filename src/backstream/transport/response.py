@@ -19,12 +19,12 @@ from backstream.errors import (
 from backstream.transport.answer import Answer, Framing
 from backstream.transport.connection import Connection
 from backstream.transport.content import charset_of
-from backstream.wire.status import describe, redact, refusal_for
 from backstream.wire.encoding import ContentDecoder, make_decoder
 from backstream.wire.http import Headers, media_type
 from backstream.wire.json_text import decode_json
 from backstream.wire.lines import LineAssembler
 from backstream.wire.sse import SSEDecoder
+from backstream.wire.status import describe, redact, refusal_for
 
 __all__ = ["MAX_TEXT_BYTES", "StreamResponse"]
 
@@ -47,6 +47,7 @@ class StreamResponse:
         url: The URL that answered, without user information.
         framing: How the end of the body is told: ``chunked``, ``length``, ``close`` (by the end of the connection, so
             that a body cut short looks whole) or ``none`` (no body).
+        secrets: Gives the values of the request's header fields that no error may show.
     """
 
     __slots__ = (
@@ -59,9 +60,9 @@ class StreamResponse:
         "_headers",
         "_max_line_bytes",
         "_release",
-        "_secrets",
         "framing",
         "reason",
+        "secrets",
         "status",
         "url",
     )
@@ -82,7 +83,7 @@ class StreamResponse:
         self._headers: Headers | None = None
         self._release = release
         self._max_line_bytes = max_line_bytes
-        self._secrets = secrets
+        self.secrets = secrets
         self._decoder: ContentDecoder | None = None
         self._closed = False
         self.status: int = answer.status
@@ -315,7 +316,7 @@ class StreamResponse:
     def _refusal(self) -> RefusedError:
         body = self._peek(_REFUSAL_BYTES)
         self._discard()
-        return refusal_for(self.status, self.headers, body, now=time.time(), secrets=self._secrets())
+        return refusal_for(self.status, self.headers, body, now=time.time(), secrets=self.secrets())
 
     async def snippet(self) -> str:
         """Return up to 200 characters of a body that is not what was asked for, without markup, keys and data URIs.
@@ -325,7 +326,7 @@ class StreamResponse:
         await self.gather(1)
         words, _ = describe(self.headers.get("content-type", ""), self._peek(8192))
         self._discard()
-        return redact(words, self._secrets())[:200]
+        return redact(words, self.secrets())[:200]
 
     async def gather(self, enough_bytes: int = _REFUSAL_BYTES) -> None:
         """Wait, at most some seconds, until the body is whole or ``enough_bytes`` of it are here; takes nothing."""
