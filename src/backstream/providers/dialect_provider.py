@@ -43,6 +43,7 @@ Sign = Callable[
 
 _LARGE_CHARACTERS = 256 * 1024
 _STREAMS_JSON = frozenset({"gemini", "ollama", "backend_api"})
+_STREAMS = frozenset({"text/event-stream", "application/x-ndjson", "application/jsonl"})
 _MOST_PAGES = 50
 
 
@@ -191,7 +192,7 @@ class DialectProvider(Services):
     ) -> HTTPSource:
         def parser(content_type: str) -> StreamParser:
             whole = content_type == "application/json" and self.dialect.name not in _STREAMS_JSON
-            if whole or not request.stream:
+            if whole or (not request.stream and content_type not in _STREAMS):
                 return WholeAnswerParser(self.dialect, options)
             return self.dialect.stream_parser(options)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from backstream.dialects.base import Dialect
-from backstream.errors import BackstreamError, IncompleteStream, TooLargeError
+from backstream.errors import BackstreamError, DecodeError, IncompleteStream, TooLargeError
 from backstream.options import CallOptions
 from backstream.reply import Block, End, EndState
+from backstream.wire.json_text import decode_json
 
 __all__ = ["WholeAnswerParser"]
 
@@ -47,7 +48,8 @@ class WholeAnswerParser:
         try:
             block = self._dialect.parse_reply(body)
         except BackstreamError as error:
-            return self._fail(error if framed else IncompleteStream("the connection closed inside the answer"))
+            whole = framed or not isinstance(error, DecodeError) or _is_json(body)
+            return self._fail(error if whole else IncompleteStream("the connection closed inside the answer"))
         self._ended = True
         return block
 
@@ -56,3 +58,12 @@ class WholeAnswerParser:
         self._blocks.clear()
         state: EndState = "incomplete" if isinstance(error, IncompleteStream) and self._size else "failed"
         return [End(state, (type(error).__name__,), error)]
+
+
+def _is_json(body: bytes) -> bool:
+    """Tell whether a body is a whole document, as which it was not cut off, whatever else is wrong with it."""
+    try:
+        decode_json(body)
+    except DecodeError:
+        return False
+    return True
