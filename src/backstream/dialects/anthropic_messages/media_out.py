@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64
 
 from backstream.chunks import Media
@@ -45,7 +44,7 @@ class MediaText:
             data, self._data = self._data, []
             try:
                 whole = data[0] if len(data) == 1 else _join(data)
-            except Base64Error:
+            except ValueError:  # no base64
                 return
             self._text.append(_markup(self._type, f"data:{self._type or 'application/octet-stream'};base64,{whole}"))
 

@@ -72,7 +72,9 @@ class PartRenderer:
         """
         if isinstance(part, OpaquePart):
             return self._opaque(part, role, where)
-        own = own_members(part.opaque, where, self._receipts)
+        # what a model said beside its words only its own back-end wants; what a user said was meant
+        harmless = role in ("assistant", "tool")
+        own = own_members(part.opaque, where, self._receipts, harmless=harmless)
         block = self._block(part, own, where)
         if block is None:
             return None
@@ -163,7 +165,8 @@ class PartRenderer:
             )
         block: dict[str, Any] = {"type": part.kind, "source": self._source(part, where)}
         if part.detail is not None:
-            self._receipts.dropped(f"{where}.detail", "images are always looked at in the same way")
+            why = "images are always looked at in the same way"
+            self._receipts.dropped(f"{where}.detail", why, harmless=part.detail == "auto")
         if part.filename is not None and part.kind == "document":
             block["title"] = part.filename
         elif part.filename is not None:

@@ -100,7 +100,12 @@ def knows_system_turns(model: str) -> bool:
 
 
 def own_members(
-    opaque: Mapping[str, Mapping[str, Any]], where: str, receipts: Receipts, *, local: bool = False
+    opaque: Mapping[str, Mapping[str, Any]],
+    where: str,
+    receipts: Receipts,
+    *,
+    local: bool = False,
+    harmless: bool = True,
 ) -> dict[str, Any]:
     """Return the opaque members this dialect lays over what it renders; those of others are dropped, with receipts.
 
@@ -109,11 +114,12 @@ def own_members(
         where: Its place, for receipts.
         receipts: Where to note what was dropped.
         local: Whether members with the key ``""`` are taken too, as a local caller's own.
+        harmless: Whether those of others are nothing a caller asked for.
     """
     own: dict[str, Any] = {}
     for dialect, members in opaque.items():
         if dialect == NAME or (local and not dialect):
             own.update(members)
         else:
-            receipts.dropped(f"{where}.opaque", f"only {dialect or 'its own back-end'} reads it", harmless=True)
+            receipts.dropped(f"{where}.opaque", f"only {dialect or 'its own back-end'} reads it", harmless=harmless)
     return own

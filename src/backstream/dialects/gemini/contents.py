@@ -23,6 +23,7 @@ from backstream.request import (
     ToolResultPart,
     Turn,
 )
+from backstream.request.parts import Role
 from backstream.wire.json_body import json_base64
 from backstream.wire.json_text import decode_json, encode_json
 
@@ -67,16 +68,20 @@ class _Renderer:
         self._quirks = quirks
         self._names: dict[str, str] = {}
         self._last_role = ""
+        self._role_now: Role = "user"
 
-    def opaque_of(self, opaque: Mapping[str, Mapping[str, Any]], where: str) -> dict[str, Any]:
+    def opaque_of(
+        self, opaque: Mapping[str, Mapping[str, Any]], where: str, *, harmless: bool = True
+    ) -> dict[str, Any]:
         """Return our own members; note that those of other dialects stay behind."""
         for name in opaque:
             if name not in ("", NAME):
-                self._receipts.dropped(f"{where}.opaque.{name}", "another back-end's own", harmless=True)
+                self._receipts.dropped(f"{where}.opaque.{name}", "another back-end's own", harmless=harmless)
         return dict(opaque.get(NAME, {}))
 
     def system(self, turn: Turn, where: str) -> list[dict[str, Any]]:
         self._note_name(turn, where)
+        self._role_now = turn.role
         parts = []
         for index, part in enumerate(turn.parts):
             if not isinstance(part, TextPart | OpaquePart):
@@ -92,6 +97,7 @@ class _Renderer:
 
     def turn(self, turn: Turn, where: str) -> None:
         self._note_name(turn, where)
+        self._role_now = turn.role
         if turn.role in _SYSTEM:
             self._receipts.approximated(f"{where}.role", "user", "gemini takes system messages only at the beginning")
         role = "model" if turn.role == "assistant" else "user"
@@ -113,10 +119,14 @@ class _Renderer:
                 f"{where}.cache_control", "gemini caches by itself, or by cachedContent", harmless=True
             )
         if isinstance(part, OpaquePart):
-            own = part.opaque.get("") or self.opaque_of(part.opaque, where)
+            own = part.opaque.get("") or part.opaque.get(NAME)
+            if not own and self._role_now != "assistant":
+                raise UnsupportedFeatureError(f"{where}: a part that only {', '.join(part.opaque) or 'nobody'} reads")
+            self.opaque_of(part.opaque, where)
             return [dict(own)] if own else []
         rendered = self._plain(part, where)
-        opaque = self.opaque_of(part.opaque, where)
+        # what a model said beside its words only its own back-end wants; what a user said was meant
+        opaque = self.opaque_of(part.opaque, where, harmless=self._role_now in ("assistant", "tool"))
         return [overlay(rendered[0], opaque), *rendered[1:]] if rendered else [opaque] if opaque else []
 
     def _plain(self, part: Part, where: str) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-__all__ = ["NAME", "Quirks", "overlay", "to_camel"]
+__all__ = ["NAME", "Quirks", "overlay", "quirks_of", "to_camel"]
 
 NAME: Final = "gemini"
 
@@ -30,6 +30,16 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True):
     json_schema: bool = True
     media_in_results: bool = True
     media_resolution: bool = True
+
+
+_OLD: Final = ("gemini-1", "gemini-2")
+
+
+def quirks_of(model: str, quirks: Quirks) -> Quirks:
+    """Return the quirks that hold for a model: those before Gemini 3 do not know all that later ones do."""
+    if not model.removeprefix("models/").startswith(_OLD):
+        return quirks
+    return msgspec.structs.replace(quirks, media_in_results=False, media_resolution=False)
 
 
 def overlay(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from urllib.parse import quote
 from backstream.dialects.base import RenderedRequest
 from backstream.dialects.extras import drop_foreign
 from backstream.dialects.gemini.contents import render_contents
-from backstream.dialects.gemini.quirks import NAME, Quirks, overlay
+from backstream.dialects.gemini.quirks import NAME, Quirks, overlay, quirks_of
 from backstream.dialects.gemini.settings import render_settings
 from backstream.errors import InvalidRequestError
 from backstream.request import Receipts, Request, Tool, ToolChoice
@@ -55,6 +55,7 @@ def render_token_count(request: Request, receipts: Receipts, quirks: Quirks) -> 
 
 def render_members(request: Request, receipts: Receipts, quirks: Quirks) -> dict[str, Any]:
     """Render the members of a request's body; some of them hold segments."""
+    quirks = quirks_of(request.model, quirks)
     members = render_contents(request.turns, receipts, quirks)
     tools = _render_tools(request.tools, receipts, quirks)
     if tools:

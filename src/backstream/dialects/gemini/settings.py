@@ -155,6 +155,8 @@ def _render_reasoning(reasoning: ReasoningSettings, model: str, config: dict[str
     elif reasoning.enabled is False or reasoning.effort == "none":
         thinking["thinkingBudget"] = 0
         receipts.renamed("reasoning.enabled", "thinkingConfig.thinkingBudget")
+        if reasoning.effort not in (None, "none"):
+            receipts.dropped("reasoning.effort", "there is no thinking to guide", harmless=True)
     elif reasoning.effort is not None:
         _render_effort(reasoning.effort, model, thinking, receipts)
     elif reasoning.enabled:

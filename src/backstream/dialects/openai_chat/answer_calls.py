@@ -50,8 +50,7 @@ class CallReader:
             yield from self._read_piece({"index": 0, "function": legacy}, 0)
 
     def _read_piece(self, piece: Mapping[str, Any], position: int) -> Iterable[RawResponse]:
-        function = piece.get("function")
-        function = function if isinstance(function, Mapping) else {}
+        function = _function_of(piece)
         known = len(self._calls)
         call = self._find(piece.get("index"), piece.get("id"), function.get("name"), position)
         members: dict[str, Any] = {}
@@ -65,6 +64,8 @@ class CallReader:
         if isinstance(arguments, str) and arguments:
             members["arguments"] = arguments
         call.opaque |= {name: value for name, value in piece.items() if name not in _KNOWN and value is not None}
+        if isinstance(piece.get("custom"), Mapping):
+            call.opaque |= {"custom": {}}  # the mark of such a call
         if members or len(self._calls) > known:
             yield ToolCallDelta(part=call.part, **members)
 
@@ -75,6 +76,8 @@ class CallReader:
             call = self._by_index.get(index)
             if call is not None and id_ is not None and call.id not in (None, id_):
                 call = self._by_id.get(id_)
+            elif call is not None and id_ is None and _is_another(name, call.name):
+                call = None  # some count every call as the first, and give none of them an id
         elif id_ is not None:
             call = self._by_id.get(id_)
         else:
@@ -101,4 +104,17 @@ class CallReader:
         return ends
 
 
-_KNOWN = frozenset({"index", "id", "type", "function"})
+def _function_of(piece: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return name and arguments; those of a custom tool are a text in no form."""
+    function = piece.get("function")
+    if isinstance(function, Mapping):
+        return function
+    custom = piece.get("custom")
+    return {"name": custom.get("name"), "arguments": custom.get("input")} if isinstance(custom, Mapping) else {}
+
+
+def _is_another(name: object, known: str | None) -> bool:
+    return isinstance(name, str) and bool(name) and known is not None and name != known
+
+
+_KNOWN = frozenset({"index", "id", "type", "function", "custom"})

@@ -5,7 +5,6 @@ Source: https://platform.openai.com/docs/api-reference/chat-streaming; for what 
 
 from __future__ import annotations
 
-from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -23,6 +22,7 @@ from backstream.chunks import (
     ToolCallDelta,
     ToolCalls,
 )
+from backstream.dialects.joining import join_base64
 from backstream.dialects.openai_chat.quirks import NAME, Quirks
 
 __all__ = ["Delta", "DeltaWriter", "merge"]
@@ -92,7 +92,7 @@ class DeltaWriter:
         """Write the image that was held back until it was whole."""
         image, self._image = self._image, None
         if image is not None:
-            data = image["pieces"][0] if len(image["pieces"]) == 1 else _join(image["pieces"])
+            data = image["pieces"][0] if len(image["pieces"]) == 1 else join_base64(image["pieces"])
             yield _image(f"data:{image['media_type']};base64,{data}")
 
     def _write_call(self, chunk: ToolCallDelta) -> dict[str, Any]:
@@ -171,11 +171,6 @@ def _image(url: str) -> Delta:
     return Delta({"images": [{"type": "image_url", "image_url": {"url": url}}]})
 
 
-def _join(pieces: Iterable[str]) -> str:
-    """Join texts of base64 that are whole each."""
-    return b64encode(b"".join(map(b64decode, pieces))).decode("ascii")
-
-
 def _write_citation(chunk: Citation) -> dict[str, Any]:
     own = (chunk.raw or {}).get(NAME)
     if isinstance(own, Mapping) and "type" in own:
@@ -210,10 +205,17 @@ def merge(deltas: Iterable[Delta]) -> tuple[dict[str, Any], dict[str, Any] | Non
             else:
                 message[name] = value
     if calls:
-        message["tool_calls"] = calls
+        message["tool_calls"] = [_as_custom(call) if "custom" in call else call for call in calls]
     if "audio" in message:
-        message["audio"]["data"] = _join(message["audio"].pop("pieces", ()))
+        message["audio"]["data"] = join_base64(message["audio"].pop("pieces", ()))
     return message, {"content": tokens, "refusal": None} if tokens else None
+
+
+def _as_custom(call: dict[str, Any]) -> dict[str, Any]:
+    """Write a call that bears the mark of a custom tool's as such a one."""
+    function = call.pop("function")
+    named = {"name": function["name"], "input": function.get("arguments", "")}
+    return {**call, "type": "custom", "custom": {**named, **call["custom"]}}
 
 
 def _merge_call(calls: list[dict[str, Any]], piece: dict[str, Any]) -> None:

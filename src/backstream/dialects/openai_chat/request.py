@@ -188,6 +188,11 @@ def _add_extra(request: Request, members: dict[str, Any], receipts: Receipts, qu
     for name, value in request.extra.items():
         if name in quirks.unsupported:
             receipts.dropped(name, "the back-end refuses it")
+        elif name == "stream_options" and not (request.stream and quirks.stream_options):
+            receipts.dropped(name, "the back-end takes none" if request.stream else "nothing streams", harmless=True)
+        elif name == "reasoning" and request.dialect and quirks.reasoning_effort != "reasoning":
+            receipts.dropped(name, "the back-end takes no such object")
         else:
-            members[name] = value
+            ours = members.get(name)
+            members[name] = {**ours, **value} if isinstance(ours, dict) and isinstance(value, Mapping) else value
             receipts.kept(name)

@@ -5,8 +5,8 @@ Source: https://platform.openai.com/docs/api-reference/chat/create
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 import msgspec
 
@@ -34,15 +34,80 @@ def parse_request(members: Mapping[str, Any], quirks: Quirks) -> Request:
         raise InvalidRequestError("n is not 1", "ask once for each answer")
     if quirks.seed != "seed" and quirks.seed in rest:
         rest["seed"] = rest.pop(quirks.seed)
-    request = parse_call(model or "", members.get("messages", ()), (), rest)
+    own = {name: take(rest) for name, take in _OWN.items() if rest.get(name) is not None}
+    request = parse_call(model or "", _call_custom_tools(members.get("messages", ())), (), rest)
     tools = members.get("tools") or ()
     return msgspec.structs.replace(
         request,
         stream=bool(stream),
         dialect=NAME,
+        extra={**request.extra, **{name: value for name, value in own.items() if value is not None}},
         turns=tuple(map(_own_turn, request.turns)),
         tools=tuple(_own_tool(tool, given) for tool, given in zip(request.tools, tools, strict=True)),
     )
+
+
+def _take_tool_choice(rest: dict[str, Any]) -> Any:
+    """Take out a choice of tools that are no functions: it has no place in a request of other dialects."""
+    choice = rest["tool_choice"]
+    if not isinstance(choice, Mapping):
+        return None
+    allowed = choice.get("allowed_tools", choice)
+    tools = allowed.get("tools") if isinstance(allowed, Mapping) and choice.get("type") == "allowed_tools" else [choice]
+    kinds = {tool.get("type", "function") for tool in tools or () if isinstance(tool, Mapping)}
+    return rest.pop("tool_choice") if kinds - {"function", "allowed_tools"} else None
+
+
+def _take_response_format(rest: dict[str, Any]) -> Any:
+    """Take out a form that only some back-ends know (a grammar, JSON with a schema beside it)."""
+    form = rest["response_format"]
+    if not isinstance(form, Mapping) or not isinstance(form.get("type"), str):
+        return None
+    known = _FORMS.get(form["type"])
+    return None if known is not None and set(form) <= known else rest.pop("response_format")
+
+
+def _take_reasoning(rest: dict[str, Any]) -> Any:
+    """Take what an object of OpenRouter's says beside what is known: ``exclude``."""
+    given = rest["reasoning"]
+    return {n: v for n, v in given.items() if n not in _REASONING} or None if isinstance(given, Mapping) else None
+
+
+_FORMS: Final[Mapping[str, frozenset[str]]] = {
+    "text": frozenset({"type"}),
+    "json_object": frozenset({"type"}),
+    "json_schema": frozenset({"type", "json_schema"}),
+}
+_REASONING: Final = frozenset({"enabled", "effort", "max_tokens", "budget_tokens", "summary"})
+_OWN: Final[Mapping[str, Callable[[dict[str, Any]], Any]]] = {
+    "tool_choice": _take_tool_choice,
+    "response_format": _take_response_format,
+    "reasoning": _take_reasoning,
+}
+
+
+def _call_custom_tools(messages: Any) -> Any:
+    """Write calls of custom tools as calls of functions, their text as arguments; ``custom`` stays as a mark."""
+    if not isinstance(messages, list | tuple):
+        return messages
+    return [_call_as_function(message) if _calls_custom(message) else message for message in messages]
+
+
+def _calls_custom(message: Any) -> bool:
+    calls = message.get("tool_calls") if isinstance(message, Mapping) else None
+    return isinstance(calls, list) and any(isinstance(call, Mapping) and "custom" in call for call in calls)
+
+
+def _call_as_function(message: Mapping[str, Any]) -> dict[str, Any]:
+    return {**message, "tool_calls": [_as_function(call) for call in message["tool_calls"]]}
+
+
+def _as_function(call: Any) -> Any:
+    custom = call.get("custom") if isinstance(call, Mapping) else None
+    if not isinstance(custom, Mapping):
+        return call
+    rest = {name: value for name, value in custom.items() if name not in ("name", "input")}
+    return {**call, "custom": rest, "function": {"name": custom.get("name"), "arguments": custom.get("input")}}
 
 
 def _own_tool(tool: Tool, given: Mapping[str, Any]) -> Tool:

@@ -26,6 +26,7 @@ from backstream.request import (
     ToolResultPart,
     Turn,
 )
+from backstream.request.parts import Role
 
 __all__ = ["render_turns"]
 
@@ -50,8 +51,10 @@ class _TurnRenderer:
         self._quirks = quirks
         self._open_calls: list[tuple[str, str]] = []  # of calls without an id: tool name, id given here
         self._given = 0
+        self._role_now: Role = "user"
 
     def render(self, turn: Turn, where: str) -> list[dict[str, Any]]:
+        self._role_now = turn.role
         results = [part for part in turn.parts if isinstance(part, ToolResultPart)]
         messages = [self._render_result(part, turn, where) for part in results]
         if len(results) < len(turn.parts) or not results:
@@ -59,13 +62,14 @@ class _TurnRenderer:
             messages.append(self._render_message(turn, rest, where))
         self._note_foreign(turn.opaque, where)
         for part in turn.parts:
-            self._note_foreign(part.opaque, where)
+            self._note_foreign(part.opaque, where, harmless=turn.role in ("assistant", "tool"))
         return messages
 
-    def _note_foreign(self, opaque: Any, where: str) -> None:
+    def _note_foreign(self, opaque: Any, where: str, *, harmless: bool = True) -> None:
+        """What a model said beside its words only its own back-end wants; what a user said was meant."""
         for dialect in opaque:
             if dialect not in ("", NAME):
-                self._receipts.dropped(f"{where}.opaque.{dialect}", "for another back-end", harmless=True)
+                self._receipts.dropped(f"{where}.opaque.{dialect}", "for another back-end", harmless=harmless)
 
     def _render_message(self, turn: Turn, parts: Sequence[Part], where: str) -> dict[str, Any]:
         message: dict[str, Any] = {"role": self._role(turn.role, where)}
@@ -95,9 +99,7 @@ class _TurnRenderer:
             if isinstance(part, ReasoningPart):
                 self._render_reasoning(message, part, where)
             elif isinstance(part, ToolCallPart):
-                function = {"name": part.name, "arguments": part.arguments}
-                call = {"id": self._id_of(part), "type": "function", "function": function}
-                message.setdefault("tool_calls", []).append({**call, **own})
+                message.setdefault("tool_calls", []).append(self._render_call(part))
             elif isinstance(part, RefusalPart):
                 message["refusal"] = message.get("refusal", "") + part.text
                 message.update(own)
@@ -107,6 +109,14 @@ class _TurnRenderer:
                 content += self._render_parts([part], where)
         if content or not set(message) - {"role", "name", "content"}:
             message["content"] = self._join(content)
+
+    def _render_call(self, part: ToolCallPart) -> dict[str, Any]:
+        own = part.opaque.get(NAME, {})
+        if "custom" in own:
+            custom = {"name": part.name, "input": part.arguments, **own["custom"]}
+            return {"id": self._id_of(part), "type": "custom", **own, "custom": custom}
+        function = {"name": part.name, "arguments": part.arguments}
+        return {"id": self._id_of(part), "type": "function", "function": function, **own}
 
     def _render_reasoning(self, message: dict[str, Any], part: ReasoningPart, where: str) -> None:
         own = part.opaque.get(NAME, {})
@@ -143,13 +153,18 @@ class _TurnRenderer:
             elif isinstance(part, MediaPart):
                 content.append(self._lay_over(render_media(part, where, self._quirks), part, where))
             elif isinstance(part, OpaquePart):
-                own = {**part.opaque.get("", {}), **part.opaque.get(NAME, {})}
-                content += [own] if own else []
+                content += self._render_opaque(part, where)
             elif isinstance(part, ReasoningPart):
                 self._receipts.dropped(f"{where}.reasoning", "only an answer reasons", harmless=True)
             else:
                 raise UnsupportedFeatureError(f"{where}: only an answer can hold a {_kind(part)}")
         return content
+
+    def _render_opaque(self, part: OpaquePart, where: str) -> list[dict[str, Any]]:
+        own = {**part.opaque.get("", {}), **part.opaque.get(NAME, {})}
+        if own or self._role_now == "assistant":
+            return [own] if own else []
+        raise UnsupportedFeatureError(f"{where}: a part that only {', '.join(part.opaque) or 'nobody'} reads")
 
     def _lay_over(self, rendered: dict[str, Any], part: Part, where: str) -> dict[str, Any]:
         if part.cache_control is not None:

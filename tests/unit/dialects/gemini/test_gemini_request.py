@@ -120,7 +120,6 @@ def test_what_has_no_words_is_told() -> None:
         opaque={"ollama": {"a": 1}},
         parts=(
             TextPart(text="Hi", cache_control={"type": "ephemeral"}, opaque={"anthropic_messages": {"b": 1}}),
-            OpaquePart(opaque={"openai_responses": {"c": 1}}),
             OpaquePart(opaque={"": {"text": "mine"}}),
             ReasoningPart(opaque={"anthropic_messages": {"signature": "x"}}),
             RefusalPart(text="No."),
@@ -132,9 +131,8 @@ def test_what_has_no_words_is_told() -> None:
         "messages[0].name dropped (gemini knows no names of speakers)",
         "messages[0].content[0].cache_control dropped (gemini caches by itself, or by cachedContent)",
         "messages[0].content[0].opaque.anthropic_messages dropped (another back-end's own)",
-        "messages[0].content[1].opaque.openai_responses dropped (another back-end's own)",
-        "messages[0].content[3].opaque.anthropic_messages dropped (another back-end's own)",
-        "messages[0].content[4].refusal approximated as text (gemini knows no refusals by the model)",
+        "messages[0].content[2].opaque.anthropic_messages dropped (another back-end's own)",
+        "messages[0].content[3].refusal approximated as text (gemini knows no refusals by the model)",
         "messages[0].opaque.ollama dropped (another back-end's own)",
     ]
 

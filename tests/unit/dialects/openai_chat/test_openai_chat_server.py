@@ -268,7 +268,7 @@ def test_the_name_of_the_seed_is_a_quirk() -> None:
         ({"tools": {}}, "tools is a dict"),
         ({"tools": [{"type": "function"}]}, "a tool of type 'function' has no name"),
         ({"tool_choice": 3}, "tool_choice has another shape"),
-        ({"response_format": {"type": "odd"}}, "response_format has another shape"),
+        ({"response_format": {"type": "json_schema"}}, "response_format has another shape"),
         ({"messages": [{"role": "assistant", "content": "a", "images": [3]}]}, "images.content[0] is a int"),
         ({"messages": [{"role": "assistant", "content": "a", "images": 3}]}, "images is a int"),
     ],
