@@ -138,14 +138,33 @@ class DialectProvider(Services):
             CallerError: Something of the call cannot work. Nothing was sent.
             ProviderError: While iterating: the back-end, or the way to it, failed.
         """
-        key = self._key_for(api_key)
         options, members = split_options(kwargs)
         request = parse_call(self._model(model), messages, (), {**members, **options.extra_body})
+        return self.answer(request, media=media, api_key=api_key, options=options)
+
+    def answer(
+        self,
+        request: Request,
+        *,
+        media: MediaListType = None,
+        api_key: str | Secret | None = None,
+        options: CallOptions | None = None,
+    ) -> AsyncResult:
+        """Send a typed request, as a gateway has it, and give its answer; the rest as :meth:`create_async_generator`.
+
+        Args:
+            request: The request, its model as the back-end names it.
+            media: Items to send with the last turn of the user.
+            api_key: A key for this call instead of the provider's own.
+            options: The local options of the call.
+        """
+        key = self._key_for(api_key)
+        settings = options or CallOptions()
 
         async def open_answer() -> HTTPSource:
             _log.info("%s: model %r, %s", self.name, request.model, key.masked if key is not None else "no key")
-            rendered, receipts = await self._render(request, media, options)
-            return await self._open(rendered, receipts, request, key, options)
+            rendered, receipts = await self._render(request, media, settings)
+            return await self._open(rendered, receipts, request, key, settings)
 
         return AsyncResult(open_answer)
 
@@ -264,6 +283,18 @@ class DialectProvider(Services):
         """
         options, members = split_options(kwargs)
         request = parse_call(self._model(model), messages, await asyncio.to_thread(load_media, media), members)
+        return await self.count(request, api_key=api_key, options=options)
+
+    async def count(
+        self, request: Request, *, api_key: str | Secret | None = None, options: CallOptions | None = None
+    ) -> int:
+        """Ask the back-end how many tokens a typed request has; raises as :meth:`count_tokens`.
+
+        Args:
+            request: The request.
+            api_key: A key for this call.
+            options: The local options of the call.
+        """
         rendered = self.dialect.render_token_count(request, Receipts())
         if rendered is None:
             raise UnsupportedFeatureError(f"{self.name} does not count tokens", "its usage tells after an answer")

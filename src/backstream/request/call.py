@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
 
-from backstream.errors import InvalidRequestError
+from backstream.errors import InvalidMediaError, InvalidRequestError
 from backstream.media.item import MediaItem
 from backstream.messages import Messages
-from backstream.request.messages import kind_of, parse_messages
+from backstream.request.messages import kind_of, parse_messages, render_messages
 from backstream.request.parts import MediaPart, Turn
 from backstream.request.values import (
     PARAMETERS,
@@ -28,6 +29,7 @@ __all__ = [
     "parse_response_format",
     "parse_tool",
     "parse_tool_choice",
+    "render_call",
 ]
 
 _OTHER_NAMES = {
@@ -255,3 +257,87 @@ _PARSERS: Mapping[str, Any] = {
     "reasoning": parse_reasoning,
     "stop": _parse_stop,
 }
+
+
+def render_call(request: Request) -> tuple[list[dict[str, Any]], list[MediaItem | str], dict[str, Any]]:
+    """Write a request as a caller of the library would have passed it, for providers that are classes.
+
+    Args:
+        request: The request; its model is passed on its own.
+
+    Returns:
+        Messages; the media of the last turn of the user, to be passed as ``media``; and keywords, by the names of
+        OpenAI's chat completions.
+
+    Raises:
+        InvalidMediaError: Base64 that is none.
+    """
+    media: list[MediaItem | str] = []
+    turns = list(request.turns)
+    last = next((index for index in reversed(range(len(turns))) if turns[index].role == "user"), -1)
+    for index, turn in enumerate(turns):
+        taken = [part for part in turn.parts if isinstance(part, MediaPart) and _is_taken(part, is_last=index == last)]
+        if taken:
+            media += map(_media_of, taken)
+            kept = tuple(part for part in turn.parts if part not in taken)
+            turns[index] = msgspec.structs.replace(turn, parts=kept)
+    keywords: dict[str, Any] = {**request.extra, **request.parameters()}
+    for name in ("stop", "modalities"):
+        if name in keywords:
+            keywords[name] = list(keywords[name])
+    if request.tools:
+        keywords["tools"] = [_render_tool(tool) for tool in request.tools]
+    if request.tool_choice is not None:
+        keywords["tool_choice"] = _render_tool_choice(request.tool_choice)
+    if request.response_format is not None:
+        keywords["response_format"] = _render_format(request.response_format)
+    if request.reasoning is not None and request.reasoning.effort is not None:
+        keywords["reasoning_effort"] = request.reasoning.effort
+    return render_messages(turns), media, keywords
+
+
+def _is_taken(part: MediaPart, *, is_last: bool) -> bool:
+    """Whether a part is passed as media: those of the last turn, which such providers know best, and unread ones."""
+    return part.item is not None or (is_last and (part.data is not None or part.url is not None))
+
+
+def _media_of(part: MediaPart) -> MediaItem | str:
+    if part.item is not None:
+        return part.item
+    if part.data is None:
+        return part.url or ""
+    try:
+        data = b64decode(part.data)
+    except ValueError:
+        raise InvalidMediaError("media of the request are no base64") from None
+    return MediaItem(part.media_type, part.filename, size=len(data), blocks=lambda: iter((data,)))
+
+
+def _render_tool(tool: Tool) -> dict[str, Any]:
+    if not tool.name:
+        return dict(next(iter(tool.opaque.values()), {}))
+    function = {
+        "name": tool.name,
+        "description": tool.description,
+        "parameters": tool.parameters,
+        "strict": tool.strict,
+    }
+    return {"type": "function", "function": {name: value for name, value in function.items() if value is not None}}
+
+
+def _render_tool_choice(choice: ToolChoice) -> str | dict[str, Any]:
+    if choice.mode == "tool" and choice.names:
+        return {"type": "function", "function": {"name": choice.names[0]}}
+    return choice.mode if choice.mode != "tool" else "required"
+
+
+def _render_format(form: ResponseFormat) -> dict[str, Any]:
+    if form.kind != "json_schema":
+        return {"type": form.kind}
+    members = {
+        "name": form.name or "answer",
+        "description": form.description,
+        "schema": form.schema,
+        "strict": form.strict,
+    }
+    return {"type": form.kind, "json_schema": {name: value for name, value in members.items() if value is not None}}

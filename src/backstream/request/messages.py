@@ -13,7 +13,7 @@ from typing import Any, Final, cast, get_args
 
 import msgspec
 
-from backstream.errors import InvalidRequestError
+from backstream.errors import CallerError, InvalidRequestError
 from backstream.media import MediaItem, decode_data_uri, is_data_uri
 from backstream.media.names import media_type_of
 from backstream.messages import Messages, check_messages
@@ -300,7 +300,7 @@ def _render_turn(turn: Turn) -> Iterable[dict[str, Any]]:
 def _is_said(message: Mapping[str, Any], turn: Turn) -> bool:
     try:
         return _parse_message(message, "") == turn
-    except InvalidRequestError:
+    except CallerError:
         return False
 
 
@@ -311,7 +311,9 @@ def _refuse_unread(turn: Turn) -> None:
 
 
 def _render_plain(turn: Turn, results: Sequence[ToolResultPart]) -> dict[str, Any]:
-    message: dict[str, Any] = {"role": turn.role, "content": turn.text or None}
+    shown = [_render_content(part) for part in turn.parts if isinstance(part, TextPart | MediaPart)]
+    has_media = any(part["type"] != "text" for part in shown)
+    message: dict[str, Any] = {"role": turn.role, "content": shown if has_media else turn.text or None}
     if turn.name is not None:
         message["name"] = turn.name
     if len(results) == len(turn.parts) == 1 and turn.role == "tool":
@@ -327,6 +329,25 @@ def _render_plain(turn: Turn, results: Sequence[ToolResultPart]) -> dict[str, An
     message |= {name: value for name, value in further.items() if value}
     rest = turn.opaque.get(DIALECT, {})
     return message | {name: value for name, value in rest.items() if name not in _KNOWN and name != _OPAQUE}
+
+
+def _render_content(part: TextPart | MediaPart) -> dict[str, Any]:
+    """Write text or media; what has no form here is empty text, which nobody mistakes for the part."""
+    if isinstance(part, TextPart):
+        return {"type": "text", "text": part.text}
+    uri = f"data:{part.media_type};base64,{part.data}" if part.data is not None else part.url
+    if part.kind == "image" and uri is not None:
+        detail = {"detail": part.detail} if part.detail is not None else {}
+        return {"type": "image_url", "image_url": {"url": uri, **detail}}
+    if part.kind == "video" and uri is not None:
+        return {"type": "video_url", "video_url": {"url": uri}}
+    if part.kind == "audio" and part.data is not None:
+        return {"type": "input_audio", "input_audio": {"data": part.data, "format": part.media_type[6:]}}
+    if part.kind == "document" and (part.data is not None or part.file_id is not None):
+        named = {"filename": part.filename} if part.filename is not None else {}
+        held = {"file_data": uri} if part.data is not None else {"file_id": part.file_id}
+        return {"type": "file", "file": {**held, **named}}
+    return {"type": "text", "text": ""}
 
 
 def _render_call(call: ToolCallPart) -> dict[str, Any]:

@@ -12,16 +12,22 @@ from typing import Final
 
 import msgspec
 
+from backstream.dialects.names import dialect_for
+from backstream.errors import BackstreamError, CallerError
+from backstream.registry.registry import Registry
 from backstream.server.asgi import Field, Message, Receive, Refusal, Request, Scope, Send, send_json, send_plain
 from backstream.server.auth import KeyRing, authenticate
+from backstream.server.backends import BackEnds
 from backstream.server.catalog import Catalog, Providers
 from backstream.server.gate import check_host, check_origin, cors_fields, is_loopback, is_preflight
 from backstream.server.limits import StreamLimits
 from backstream.server.records import RequestRecord
 from backstream.server.refusals import ClientGone, RequestRefused
 from backstream.server.routes import ROUTES
+from backstream.server.routes.answers import refuse_in
 from backstream.server.routing import Exchange, match_route
 from backstream.server.settings import Settings
+from backstream.wire.status import class_for
 
 __all__ = ["Gateway", "create_app"]
 
@@ -34,21 +40,25 @@ class Gateway:
     Attributes:
         settings: Its settings.
         catalog: Its providers.
+        registry: Where models that none of them has are looked up; ``None`` for nowhere.
+        back_ends: Who answers for a model.
         keys: Its client keys.
         streams: Its running streams.
         routes: Its routes.
     """
 
-    def __init__(self, catalog: Catalog, settings: Settings) -> None:
+    def __init__(self, catalog: Catalog, settings: Settings, registry: Registry | None = None) -> None:
         self.settings = settings
         self.catalog = catalog
+        self.registry = registry
+        self.back_ends = BackEnds(catalog, registry)
         self.keys = KeyRing(settings.keys_file)
         self.streams = StreamLimits(settings.max_streams, settings.max_streams_per_key)
         self.routes = ROUTES
 
     def with_settings(self, **changes: object) -> Gateway:
         """Return an application with the same providers and other settings; see :class:`Settings`."""
-        return Gateway(self.catalog, msgspec.structs.replace(self.settings, **changes))
+        return Gateway(self.catalog, msgspec.structs.replace(self.settings, **changes), self.registry)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, as ASGI calls it."""
@@ -74,7 +84,12 @@ class Gateway:
                 raise
             record.note_failure(refusal, "refused")
             record.status = refusal.status
-            await _refuse(answer.send, refusal, request)
+            await _refuse(answer, refusal, request)
+        except BackstreamError as error:
+            if answer.started or not answer.dialect:
+                raise
+            record.note_failure(error, "refused" if isinstance(error, CallerError) else "failed")
+            record.status = await _refuse_in_dialect(answer, error, request)
         except Exception as error:
             # the edge: a defect of ours is a 500 without details; its text may quote the request, its place cannot
             record.note_failure(error)
@@ -83,7 +98,7 @@ class Gateway:
             if answer.started:
                 raise
             record.status = 500
-            await _refuse(answer.send, RequestRefused(500, "Internal error"), request)
+            await _refuse(answer, RequestRefused(500, "Internal error"), request)
         except BaseException:  # cancelled: the server stops
             record.end = "cancelled"
             raise
@@ -103,6 +118,7 @@ class Gateway:
         exchange = Exchange(
             settings=self.settings,
             catalog=self.catalog,
+            back_ends=self.back_ends,
             streams=self.streams,
             request=request,
             receive=receive,
@@ -114,7 +130,7 @@ class Gateway:
         except Refusal:
             self._check_key(exchange)  # what exists is not told to strangers either
             raise
-        record.route = route.name
+        record.route, answer.dialect = route.name, route.dialect
         if not route.open:
             self._check_key(exchange)
         if request.method == "OPTIONS":
@@ -139,10 +155,11 @@ class Gateway:
 class _Answer:
     """The sending side of one request: adds the fields every answer to an origin needs, and knows if it started."""
 
-    __slots__ = ("_send", "extra_fields", "started")
+    __slots__ = ("_send", "dialect", "extra_fields", "started")
 
     def __init__(self, send: Send) -> None:
         self._send = send
+        self.dialect = ""
         self.extra_fields: list[Field] = []
         self.started = False
 
@@ -157,10 +174,22 @@ def _allow(methods: tuple[str, ...]) -> Field:
     return b"allow", ", ".join(methods).encode()
 
 
-async def _refuse(send: Send, refusal: RequestRefused, request: Request) -> None:
+async def _refuse(answer: _Answer, refusal: RequestRefused, request: Request) -> None:
     fields = refusal.fields if isinstance(refusal, Refusal) else ()
-    body = {"error": {"message": refusal.message}}
-    await send_json(send, refusal.status, body, fields, head_only=request.method == "HEAD")
+    if answer.dialect:
+        error = class_for(refusal.status)(refusal.message, status=refusal.status)
+        _, body, known = refuse_in(dialect_for(answer.dialect), error)
+        head_only = request.method == "HEAD"
+        await send_plain(answer.send, refusal.status, body, [*known, *fields], head_only=head_only)
+        return
+    value = {"error": {"message": refusal.message}}
+    await send_json(answer.send, refusal.status, value, fields, head_only=request.method == "HEAD")
+
+
+async def _refuse_in_dialect(answer: _Answer, error: BackstreamError, request: Request) -> int:
+    status, body, fields = refuse_in(dialect_for(answer.dialect), error)
+    await send_plain(answer.send, status, body, fields, head_only=request.method == "HEAD")
+    return status
 
 
 async def _live(receive: Receive, send: Send) -> None:
@@ -173,13 +202,17 @@ async def _live(receive: Receive, send: Send) -> None:
             return
 
 
-def create_app(providers: Providers | None = None, settings: Settings | None = None) -> Gateway:
+def create_app(
+    providers: Providers | None = None, settings: Settings | None = None, *, registry: Registry | None = None
+) -> Gateway:
     """Make the application.
 
     Args:
         providers: What answers: providers, the default one first, or a mapping from names to providers. Default the
             built-in ``Echo``.
         settings: See :class:`Settings`.
+        registry: Where models that none of them has are looked up: every provider that is configured, found on this
+            machine, or has a key. ``None`` for nowhere.
 
     Returns:
         An ASGI application, to be served or mounted.
@@ -187,4 +220,4 @@ def create_app(providers: Providers | None = None, settings: Settings | None = N
     Raises:
         ConfigurationError: There is no provider, two have the same name, or the key file cannot be read.
     """
-    return Gateway(Catalog(providers), settings or Settings())
+    return Gateway(Catalog(providers), settings or Settings(), registry)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, Final, TypeAlias
+from urllib.parse import parse_qsl
 
 import msgspec
 
@@ -49,19 +50,25 @@ class Request:
         client_host: The peer's address; ``None`` where there is none (a Unix socket).
     """
 
-    __slots__ = ("client_host", "fields", "method", "path", "scheme")
+    __slots__ = ("_query", "client_host", "fields", "method", "path", "scheme")
 
     def __init__(self, scope: Scope) -> None:
         self.method: str = scope["method"]
         self.path = _mounted_path(scope)
         self.fields: list[Field] = [(bytes(name).lower(), bytes(value)) for name, value in scope["headers"]]
         self.scheme: str = scope.get("scheme", "http")
+        self._query: bytes = scope.get("query_string", b"")
         client = scope.get("client")
         self.client_host: str | None = client[0] if client else None
 
     def values(self, name: bytes) -> list[bytes]:
         """Return every value of a header field, in order."""
         return [value for known, value in self.fields if known == name]
+
+    def query(self, name: str) -> str:
+        """Return the first value of a parameter of the URL; ``""`` where it is absent."""
+        pairs = parse_qsl(self._query.decode("latin-1")[:65536], keep_blank_values=True, max_num_fields=1000)
+        return next((value for known, value in pairs if known == name), "")
 
     def text(self, name: bytes) -> str:
         """Return the first value of a header field as text; ``""`` where it is absent."""

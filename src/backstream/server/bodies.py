@@ -28,7 +28,7 @@ from backstream.wire.multipart import (
     parse_urlencoded,
 )
 
-__all__ = ["BodyLimits", "ReceivedBody", "read_request"]
+__all__ = ["BodyLimits", "ReceivedBody", "check_head", "read_request"]
 
 MEBIBYTE: Final = 1024 * 1024
 
@@ -83,7 +83,7 @@ async def read_request(receive: Receive, headers: Mapping[str, str], limits: Bod
         ClientGone: The client went away before the body was whole.
     """
     limits = limits or BodyLimits()
-    left = _check_head(headers, limits)
+    left = check_head(headers, limits)
     shelf = Shelf(limits)
     try:
         body: _Body | None = None
@@ -108,7 +108,12 @@ async def read_request(receive: Receive, headers: Mapping[str, str], limits: Bod
         raise
 
 
-def _check_head(headers: Mapping[str, str], limits: BodyLimits) -> int:
+def check_head(headers: Mapping[str, str], limits: BodyLimits) -> int:
+    """Check what a request's head says of its body, and return how many bytes may come.
+
+    Raises:
+        RequestRefused: 400 no length, 413 over a cap, 415 encoded.
+    """
     if headers.get("content-encoding", "").strip().lower() not in {"", "identity"}:
         raise RequestRefused(415, "Send the body without Content-Encoding")
     length = headers.get("content-length", "0").strip()

@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from backstream.dialects.backend_api import Framing
 from backstream.server.asgi import Receive, Refusal, Request, Send, send_json
+from backstream.server.backends import BackEnds
 from backstream.server.catalog import Catalog
 from backstream.server.limits import StreamLimits
 from backstream.server.records import RequestRecord
@@ -23,6 +24,7 @@ class Exchange:
     Attributes:
         settings: The application's settings.
         catalog: Its providers.
+        back_ends: Who answers for a model.
         streams: Its running streams.
         request: The request's head.
         receive: ASGI's.
@@ -35,6 +37,7 @@ class Exchange:
 
     settings: Settings
     catalog: Catalog
+    back_ends: BackEnds
     streams: StreamLimits
     request: Request
     receive: Receive
@@ -59,11 +62,12 @@ class Route:
 
     Attributes:
         name: Its name in the log.
-        path: Its pattern; a ``{name}`` stands for one segment.
+        path: Its pattern; a ``{name}`` stands for one segment, or its begin; a last ``{*name}`` also for several.
         method: ``GET`` (then ``HEAD`` too) or ``POST``.
         handler: What answers.
         open: Whether it needs no key where keys exist. Routes are closed unless they say otherwise.
         framing: The framing it forces.
+        dialect: The dialect its refusals are written in; ``""`` for the backend-api's.
     """
 
     name: str
@@ -72,6 +76,7 @@ class Route:
     handler: Handler
     open: bool = False
     framing: Framing | None = None
+    dialect: str = ""
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -81,12 +86,17 @@ class Route:
     def match(self, path: str) -> Mapping[str, str] | None:
         """Return what the ``{names}`` of the pattern match in a path; ``None`` where it is another path."""
         wanted, given = self.path.split("/"), path.split("/")
+        if wanted[-1].startswith("{*") and len(given) > len(wanted):
+            given = [*given[: len(wanted) - 1], "/".join(given[len(wanted) - 1 :])]
         if len(wanted) != len(given):
             return None
         found: dict[str, str] = {}
         for pattern, segment in zip(wanted, given, strict=True):
             if pattern.startswith("{") and segment:
-                found[pattern[1:-1]] = segment
+                name, _, suffix = pattern.lstrip("{*").partition("}")
+                if not segment.endswith(suffix):
+                    return None
+                found[name] = segment.removesuffix(suffix)
             elif pattern != segment:
                 return None
         return found

@@ -33,6 +33,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         max_streams: Streams at the same time; one more is answered with 503. Default 256.
         max_streams_per_key: The same for one client key, with 429. Default 64.
         keepalive_seconds: Silence after which an SSE stream gets a comment. Default 15.
+        gate_seconds: How long a streamed answer waits for its first content before its head goes out without, so that
+            a failure can still be a status. Not for backend-api. Default 5.
         body_idle_seconds: Silence after which an unfinished request body is refused with 408. Default 30.
     """
 
@@ -46,6 +48,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_streams: int = 256
     max_streams_per_key: int = 64
     keepalive_seconds: float = 15.0
+    gate_seconds: float = 5.0
     body_idle_seconds: float = 30.0
 
     def __post_init__(self) -> None:
@@ -53,8 +56,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigurationError(f"framing is {str(self.framing)[:20]!r}", "use auto, sse or jsonl")
         if min(self.max_streams, self.max_streams_per_key) < 1:
             raise ConfigurationError("a limit on streams is below 1", "allow at least one")
-        if not self.keepalive_seconds > 0 or not self.body_idle_seconds > 0:
-            raise ConfigurationError("a number of seconds is not positive", "use 15 and 30, the defaults")
+        if not all(seconds > 0 for seconds in (self.keepalive_seconds, self.gate_seconds, self.body_idle_seconds)):
+            raise ConfigurationError("a number of seconds is not positive", "use 15, 5 and 30, the defaults")
         for origin in self.allow_origins:
             if origin != origin.lower() or not origin.startswith(("http://", "https://")) or origin.count("/") != 2:
                 raise ConfigurationError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from backstream.server.routes.conversation import converse
+from backstream.server.routes.dialects import DIALECT_ROUTES
 from backstream.server.routes.health import tell_health
 from backstream.server.routes.models import list_all_models, list_models
 from backstream.server.routes.providers import list_providers
@@ -24,6 +25,7 @@ _BACKEND_API: Final = (
 ROUTES: Final = (
     Route("health", "/healthz", "GET", tell_health, open=True),
     *_BACKEND_API,
+    *DIALECT_ROUTES,
     *(Route(route.name, "/jsonl" + route.path, route.method, route.handler, framing="jsonl") for route in _BACKEND_API),
 )
-"""The routes; the second half has the same answers with streams in JSON lines."""
+"""The routes; the last ones have the same answers as the backend-api's, with streams in JSON lines."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from backstream.chunks import Parameters, ProviderInfo, RawResponse
 from backstream.dialects.backend_api import Framing
@@ -20,30 +20,11 @@ from backstream.server.auth import bearer_token
 from backstream.server.bodies import ReceivedBody, read_request
 from backstream.server.catalog import Entry
 from backstream.server.framing import accepts_json_lines, choose_framing, wants_own_types
+from backstream.server.members import for_provider
 from backstream.server.routing import Exchange
 from backstream.server.stream_out import stream_answer
 
 __all__ = ["converse"]
-
-_ARGUMENTS: Final = frozenset({"model", "messages", "media", "api_key"})
-_SERVER_SIDE: Final = frozenset(
-    {
-        "base_url",
-        "cls",
-        "deadlines",
-        "headers",
-        "on_progress",
-        "options",
-        "provider",
-        "proxies",
-        "proxy",
-        "self",
-        "ssl",
-        "stream_timeout",
-        "timeout",
-        "url",
-    }
-)
 
 
 async def converse(exchange: Exchange) -> None:
@@ -138,11 +119,7 @@ def _fields(request: Request, framing: Framing, request_id: str) -> list[Field]:
 
 def _parameters(members: Mapping[str, Any]) -> dict[str, Any]:
     """Return the members that a provider gets as keywords."""
-    parameters = {
-        name: value
-        for name, value in members.items()
-        if name not in _ARGUMENTS and name not in _SERVER_SIDE and not name.startswith("extra_")
-    }
+    parameters = for_provider(members)
     if not isinstance(parameters.get("conversation", {}), dict):
         del parameters["conversation"]
     return parameters

@@ -1,0 +1,132 @@
+"""Who answers a request: the providers the application was given, else whoever the registry finds for the model."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from backstream.errors import UnknownModelError, UnsupportedFeatureError
+from backstream.models import ModelInfo
+from backstream.providers.dialect_provider import DialectProvider
+from backstream.providers.result import BlockSource
+from backstream.providers.sources import source_of
+from backstream.registry.registry import Registry
+from backstream.request import Request
+from backstream.request.call import render_call
+from backstream.server.catalog import Catalog
+from backstream.server.members import for_provider
+
+__all__ = ["BackEnd", "BackEnds"]
+
+
+class BackEnd:
+    """A provider, and which of its models is meant.
+
+    Args:
+        name: The provider's name here.
+        provider: The provider.
+        model: The model, as the provider names it; ``""`` for its default.
+        is_known: Whether the model's name is one of a known list, and so may be logged.
+    """
+
+    __slots__ = ("is_known", "model", "name", "provider")
+
+    def __init__(self, name: str, provider: Any, model: str, *, is_known: bool) -> None:
+        self.name = name
+        self.provider = provider
+        self.model = model
+        self.is_known = is_known
+
+    async def open(self, request: Request) -> BlockSource:
+        """Ask the provider.
+
+        Raises:
+            BackstreamError: It cannot be asked, or refused.
+        """
+        if isinstance(self.provider, DialectProvider):
+            model = self.model or self.provider.default_model or ""
+            return await source_of(self.provider.answer(msgspec.structs.replace(request, model=model)))
+        if request.dialect not in ("", "openai_chat"):  # other dialects' own members would not be understood
+            request = msgspec.structs.replace(request, extra={})
+        messages, media, keywords = await asyncio.to_thread(render_call, request)
+        more = {"media": [(each, getattr(each, "filename", None)) for each in media]} if media else {}
+        return await source_of(
+            self.provider.create_async_generator(self.model, messages, **more, **for_provider(keywords))
+        )
+
+    async def count_tokens(self, request: Request) -> int:
+        """Ask the provider how many tokens a request has.
+
+        Raises:
+            UnsupportedFeatureError: It cannot be asked.
+            BackstreamError: It could not be asked, or refused.
+        """
+        if not isinstance(self.provider, DialectProvider):
+            raise UnsupportedFeatureError(f"{self.name} does not count tokens")
+        return await self.provider.count(msgspec.structs.replace(request, model=self.model))
+
+
+class BackEnds:
+    """Finds who answers.
+
+    Args:
+        catalog: The providers the application was given; the first is the default one.
+        registry: Where other names are looked up; ``None`` for nowhere.
+    """
+
+    def __init__(self, catalog: Catalog, registry: Registry | None = None) -> None:
+        self._catalog = catalog
+        self._registry = registry
+
+    async def find(self, model: str) -> BackEnd:
+        """Return who answers for a model.
+
+        Args:
+            model: ``provider/model``, or the name of a model; ``""`` for the default one. Without a registry a name
+                that nobody lists goes to the first provider.
+
+        Raises:
+            UnknownModelError: Nobody.
+            UnknownProviderError: What stands before the slash is no provider.
+            CallerError: The provider that is meant cannot be asked: its key is missing, say.
+        """
+        named, _, rest = model.partition("/")
+        entry = self._catalog.entries.get(named) or next(
+            (each for name, each in self._catalog.entries.items() if name.lower() == named.lower()), None
+        )
+        if entry is not None:
+            return BackEnd(entry.name, entry.provider, entry.resolve(rest), is_known=rest in entry.known_models)
+        for each in self._catalog.entries.values():
+            if not model or model in each.feature("model_aliases", ()) or model in await each.models():
+                return BackEnd(each.name, each.provider, each.resolve(model), is_known=True)
+        if self._registry is None:  # the default provider judges a name nobody lists
+            first = next(iter(self._catalog.entries.values()))
+            return BackEnd(first.name, first.provider, first.resolve(model), is_known=False)
+        target = await self._registry.resolve(model)
+        provider = await self._registry.provider(target.provider)
+        return BackEnd(target.provider, provider, target.model, is_known=True)
+
+    async def models(self) -> Sequence[ModelInfo]:
+        """Return the models of every provider; their ``name`` is what a client asks for."""
+        found: list[ModelInfo] = []
+        for entry in self._catalog.entries.values():
+            found += [ModelInfo(id=name, owned_by=entry.name) for name in await entry.models()]
+        if self._registry is not None:
+            known = {model.name for model in found}
+            found += [model for model in await self._registry.models() if model.name not in known]
+        return found
+
+    async def model(self, name: str) -> ModelInfo:
+        """Return one model.
+
+        Raises:
+            UnknownModelError: There is none of that name.
+        """
+        models = await self.models()
+        for model in models:
+            if model.name == name:
+                return model
+        raise UnknownModelError(name, [model.name for model in models])

@@ -1,0 +1,62 @@
+"""The first-chunk gate: what comes before the first content is held back, so that a failure can still be a status."""
+
+from __future__ import annotations
+
+from backstream.errors import BackstreamError, IncompleteStream
+from backstream.providers.result import BlockSource
+from backstream.reply import Block, End, has_content
+from backstream.request import Request
+from backstream.server.backends import BackEnd
+
+__all__ = ["GatedAnswer"]
+
+
+class GatedAnswer:
+    """One provider's answer, behind the gate.
+
+    Args:
+        back_end: Who answers.
+        request: What is asked.
+
+    Attributes:
+        held: What came before the gate opened; the last item may be the ``End``.
+    """
+
+    def __init__(self, back_end: BackEnd, request: Request) -> None:
+        self._back_end = back_end
+        self._request = request
+        self._source: BlockSource | None = None
+        self.held: Block = []
+
+    async def wait(self) -> None:
+        """Wait for the first real content, or for the end.
+
+        Raises:
+            BackstreamError: The answer failed before any.
+        """
+        self._source = await self._back_end.open(self._request)
+        while not has_content(self.held):
+            block = await self._source.read_block()
+            self.held += block
+            if block and isinstance(end := block[-1], End):
+                if end.state != "complete" and not has_content(self.held):
+                    raise end.error or IncompleteStream("the provider ended without an answer")
+                return
+
+    async def read_block(self) -> Block:
+        """Return the next block; what was held first. An error becomes an ``End``."""
+        if self.held:
+            block, self.held = self.held, []
+            return block
+        assert self._source is not None
+        try:
+            return await self._source.read_block()
+        except IncompleteStream as error:
+            return [End("incomplete", ("disconnected",), error)]
+        except BackstreamError as error:
+            return [End("failed", (type(error).__name__,), error)]
+
+    async def aclose(self) -> None:
+        """Close the provider's answer."""
+        if self._source is not None:
+            await self._source.aclose()

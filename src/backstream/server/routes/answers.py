@@ -1,0 +1,158 @@
+"""One turn of a conversation in any dialect: the client's request to a provider, the answer back in that dialect."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from backstream.chunks import RawResponse
+from backstream.dialects.base import Dialect, Envelope
+from backstream.errors import BackstreamError, IncompleteStream, InvalidRequestError, RefusedError
+from backstream.reply import Block, End, join_deltas
+from backstream.request import Request
+from backstream.server.asgi import Field, send_plain
+from backstream.server.dialect_bodies import read_members
+from backstream.server.gated import GatedAnswer
+from backstream.server.presence import ClientWatch
+from backstream.server.refusals import ClientGone
+from backstream.server.routing import Exchange, Handler
+from backstream.server.stream_out import Outlet
+
+__all__ = ["answer_in", "refuse_in"]
+
+
+def answer_in(dialect: Dialect) -> Handler:
+    """Make the handler that answers conversations in a dialect."""
+
+    async def handle(exchange: Exchange) -> None:
+        with exchange.streams.admit(exchange.key_name):  # before the body: what is refused is not received
+            members = await read_members(exchange)
+            request = await asyncio.to_thread(dialect.parse_request, members, exchange.request.path)
+            await answer(exchange, dialect, request)
+
+    return handle
+
+
+async def answer(exchange: Exchange, dialect: Dialect, request: Request) -> None:
+    """Answer a request, streamed or whole.
+
+    Raises:
+        ClientGone: The client went away; by then the provider is closed.
+        InvalidRequestError: It says nothing.
+        BackstreamError: Nothing has been sent, and this is why.
+    """
+    record = exchange.record
+    if not request.turns and request.previous_response_id is None:
+        raise InvalidRequestError("the request has no messages", "send at least one")
+    async with ClientWatch(exchange.receive) as watch:
+        back_end = await exchange.back_ends.find(request.model)
+        record.provider, record.model = back_end.name, back_end.model if back_end.is_known else "other"
+        gated = GatedAnswer(back_end, request)
+        envelope = Envelope(
+            id=record.id, model=request.model or back_end.model, created=int(time.time()), request=request
+        )
+        try:
+            if request.stream:
+                await _stream(exchange, dialect, envelope, gated, watch)
+            else:
+                await _answer_whole(exchange, dialect, envelope, gated)
+        finally:
+            await gated.aclose()
+
+
+async def _answer_whole(exchange: Exchange, dialect: Dialect, envelope: Envelope, gated: GatedAnswer) -> None:
+    await gated.wait()
+    chunks: list[RawResponse] = []
+    loose = 0
+    while True:
+        block = await gated.read_block()
+        end = block.pop() if block and isinstance(block[-1], End) else None
+        chunks += block  # type: ignore[arg-type] # the only End was taken off
+        loose += len(block)
+        if loose > 10_000:
+            chunks, loose = join_deltas(chunks), 0
+        if isinstance(end, End):
+            break
+    exchange.record.note_chunks(len(chunks))
+    if end.state != "complete":
+        exchange.record.end = "incomplete" if end.state == "incomplete" else "failed"
+        raise end.error or IncompleteStream("the answer was cut off")
+    body = await asyncio.to_thread(dialect.render_reply, [*chunks, end], envelope)
+    exchange.record.status = 200
+    await send_plain(exchange.send, 200, body, _fields(exchange, "application/json"))
+
+
+async def _stream(
+    exchange: Exchange, dialect: Dialect, envelope: Envelope, gated: GatedAnswer, watch: ClientWatch
+) -> None:
+    renderer = dialect.stream_renderer(envelope)
+    outlet = Outlet(
+        exchange.send, exchange.settings.keepalive_seconds if renderer.keep_alive else None, renderer.keep_alive
+    )
+    fields = _fields(exchange, renderer.content_type)
+    waiting = asyncio.ensure_future(gated.wait())
+    try:
+        block = await _pass_gate(exchange, waiting, outlet, fields, renderer.keep_alive)
+        while True:
+            end = block[-1] if block else None
+            data = renderer.render(block)
+            if watch.gone:
+                raise ClientGone
+            exchange.record.note_chunks(sum(not isinstance(item, End) for item in block))
+            if isinstance(end, End):
+                _note_end(exchange, end)
+                watch.finishing()
+                await outlet.write(data, last=True)
+                return
+            if data:
+                await outlet.write(data)
+            block = await gated.read_block()
+    finally:
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        await outlet.aclose()
+
+
+async def _pass_gate(
+    exchange: Exchange, waiting: asyncio.Task[None], outlet: Outlet, fields: list[Field], keep_alive: bytes
+) -> Block:
+    """Wait for the gate; begin the answer when it opens, or when it has taken too long to say nothing."""
+    done, _ = await asyncio.wait([waiting], timeout=exchange.settings.gate_seconds)
+    if done:
+        waiting.result()  # what failed so early is a status
+        exchange.record.status = 200
+        await outlet.open(fields, b"")
+        return []
+    exchange.record.status = 200
+    await outlet.open(fields, keep_alive)
+    try:
+        await waiting
+    except IncompleteStream as error:
+        return [End("incomplete", ("before any content",), error)]
+    except BackstreamError as error:
+        return [End("failed", (type(error).__name__,), error)]
+    return []
+
+
+def _note_end(exchange: Exchange, end: End) -> None:
+    if end.state != "complete":
+        error = end.error or IncompleteStream("the answer was cut off")
+        exchange.record.note_failure(error, "incomplete" if end.state == "incomplete" else "failed")
+
+
+def _fields(exchange: Exchange, content_type: str) -> list[Field]:
+    return [
+        (b"content-type", content_type.encode()),
+        (b"cache-control", b"no-cache"),
+        (b"x-accel-buffering", b"no"),
+        (b"x-request-id", exchange.record.id.encode()),
+    ]
+
+
+def refuse_in(dialect: Dialect, error: BackstreamError) -> tuple[int, bytes, list[Field]]:
+    """Write a refusal in a dialect: status, body, header fields."""
+    status, body = dialect.render_error(error)
+    fields: list[Field] = [(b"content-type", b"application/json")]
+    if isinstance(error, RefusedError) and error.retry_after_seconds is not None:
+        fields.append((b"retry-after", str(max(round(error.retry_after_seconds), 1)).encode()))
+    return status, body, fields
