@@ -25,6 +25,10 @@ class Call:
     def __init__(self, *, model: str | None, provider: Any, url: str | None, api_key: Any) -> None:
         if url is not None and provider is not None:
             raise InvalidRequestError("url and provider are both given", "pass one of them")
+        if not isinstance(provider, str | None) and not callable(getattr(provider, "create_async_generator", None)):
+            raise InvalidRequestError(
+                f"provider is a {type(provider).__name__}", "pass a provider's name, or what has create_async_generator"
+            )
         if api_key is not None and not isinstance(api_key, str | Secret | Mapping):
             raise InvalidRequestError(
                 f"api_key is a {type(api_key).__name__}", "pass text, a Secret, or a dict of keys by provider"

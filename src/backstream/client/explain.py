@@ -12,6 +12,7 @@ from backstream.errors import InvalidRequestError, UnknownProviderError
 from backstream.providers.rows_shape import Row
 from backstream.providers.table import ROWS
 from backstream.request import Receipt, Receipts
+from backstream.transport.exchange import secret_texts
 
 __all__ = ["Explanation", "explain"]
 
@@ -25,7 +26,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
         provider: The back-end's name; the dialect's where only that was named.
         dialect: The dialect.
         url: Where it would go; only the path where the back-end is not known.
-        headers: Header fields the dialect demands; those of keys are not among them.
+        headers: Header fields the dialect demands, and configured ones without the keys in them.
         body: The body; long texts in it, above all media, are shortened.
         receipts: What became of each thing asked for.
     """
@@ -67,15 +68,23 @@ def explain(
     receipts = Receipts()
     rendered = dialect.render_request(request, receipts)
     text = b"".join(piece if isinstance(piece, bytes) else b"".join(piece.blocks()) for piece in rendered.body)
+    headers = {**(row.headers if row is not None else {}), **rendered.headers}
     query = "&".join(f"{name}={value}" for name, value in rendered.query.items())
     return Explanation(
         provider=name,
         dialect=dialect.name,
         url=(row.url if row is not None else "") + rendered.path + (f"?{query}" if query else ""),
-        headers={**(row.headers if row is not None else {}), **rendered.headers},
+        headers={name: _blot(name, text) for name, text in headers.items()},
         body=_shorten(msgspec.json.decode(text)),
         receipts=tuple(receipts),
     )
+
+
+def _blot(name: str, text: str) -> str:
+    """Show no key that the configuration has among its header fields."""
+    for secret in sorted(filter(None, secret_texts([(name, text)])), key=len, reverse=True):
+        text = text.replace(secret, "…")
+    return text
 
 
 def _shorten(value: Any) -> Any:

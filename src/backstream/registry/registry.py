@@ -76,6 +76,7 @@ class Registry:
         self._environ: Mapping[str, str] = os.environ if environ is None else environ
         self.config = config if isinstance(config, Config) else load_config(config, environ=self._environ)
         self._make: Make = make or functools.partial(DialectProvider, receipts=self.config.defaults.receipts)
+        self._table = table
         self._rows = configured_rows(table, self.config, self._environ)
         self._cache = ModelCache(default_cache_folder(self._environ)) if cache is None else cache
         self._probe = probe
@@ -147,11 +148,21 @@ class Registry:
                 return plugin
             row = msgspec.structs.replace(plugin, name=name)
         url_of(row, self._environ)  # raises where nothing says where it is
+        if api_key is not None and not self.config.trusted and self._was_moved(name, row):
+            raise self.config.error(
+                ["providers", name, "url"],
+                "in a file that just lies in the working folder would take your key elsewhere",
+                "set BACKSTREAM_CONFIG=backstream.toml if you trust it",
+            )
         settings = self.config.providers.get(name)
         key = await find_key(
             row, api_key, settings, environ=self._environ, use_keyring=may_use_keyring(name, self.config)
         )
         return self._make(row, key)
+
+    def _was_moved(self, name: str, row: Row) -> bool:
+        """Tell whether the configuration put a built-in provider where its keys do not belong."""
+        return name in self._table and bool(self._table[name].key_variables) and not row.key_variables
 
     async def _plugin(self, name: str) -> Plugin:
         known = await asyncio.to_thread(self.providers)
@@ -266,6 +277,15 @@ class Registry:
             models=models,
             usable=self._usable(),
         )
+
+    def keyed(self) -> Sequence[str]:
+        """Return the providers that have a key in the configuration or the environment."""
+        settings = self.config.providers
+        return [
+            name
+            for name, row in self._rows.items()
+            if row.url and key_in_sight(row, settings.get(name), self._environ) is not None
+        ]
 
     def _usable(self) -> Sequence[str]:
         configured = [name for name in self.config.providers if name in self._rows and self._rows[name].url]

@@ -7,11 +7,13 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from backstream import (
     CallOptions,
     Client,
+    ConfigurationError,
     Content,
     Deadlines,
     Finish,
@@ -21,8 +23,10 @@ from backstream import (
     UnknownProviderError,
     UnsupportedFeatureError,
 )
+from backstream.client.explain import explain
 from backstream.registry.config import Config, Defaults, ProviderConfig
 from backstream.registry.registry import Registry
+from backstream.registry.rows import row_at
 from backstream.testing.upstream import Close, ReadRequest, ScriptedUpstream, Send, Stall
 from support_transport import no_leaks, ok
 
@@ -139,3 +143,34 @@ async def test_no_tools_is_none_too(environ: Mapping[str, str]) -> None:
         assert "tools" not in provider.keywords
         with pytest.raises(UnsupportedFeatureError, match="count_tokens"):
             await client.count_tokens("m", "Hi", provider=provider, tools=None)
+
+
+@pytest.mark.parametrize("provider", [5, object(), b"openai", {"name": "openai"}])
+async def test_what_is_no_provider_is_told(environ: Mapping[str, str], provider: Any) -> None:
+    async with Client(environ=environ) as client:
+        with pytest.raises(InvalidRequestError, match="provider is a"):
+            client.stream("m", "Hi", provider=provider)
+
+
+async def test_a_found_file_takes_no_key_of_the_caller_elsewhere(
+    environ: Mapping[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with ScriptedUpstream([ReadRequest(), Send(ANSWER), Close()]) as upstream:
+        file = tmp_path / "backstream.toml"
+        file.write_text(f'[providers.openai]\nurl = "{upstream.url}/v1"\n')
+        monkeypatch.chdir(tmp_path)
+        async with Client(environ=environ) as client:
+            with pytest.raises(ConfigurationError, match=r"would take your key elsewhere"):
+                await client.chat("openai/m", "Hi", api_key="sk-mine")
+        assert upstream.requests == []
+        async with Client(file, environ=environ) as client:
+            assert (await client.chat("openai/m", "Hi", api_key="sk-mine")).text == "Hi"
+
+
+def test_explaining_shows_no_configured_key() -> None:
+    fields = {"x-api-key": "sk-canary", "Cookie": "id=sk-canary", "X-Team": "blue"}
+    row = msgspec.structs.replace(row_at("http://127.0.0.1:1/v1", name="mine"), headers=fields)
+    asked = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
+    explained = explain(asked, to="mine", rows={"mine": row})
+    assert "sk-canary" not in repr(explained)
+    assert explained.headers["X-Team"] == "blue"
