@@ -7,11 +7,13 @@ import contextlib
 from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
+import msgspec
+
 from backstream.chunks import Finish, RawResponse, Usage
 from backstream.errors import IncompleteStream, TotalTimeout
 from backstream.providers.result import BlockSource
 from backstream.reply import Block, End, Reply, Service, fold, join_deltas
-from backstream.request import Receipt, TextPart, ToolResultPart, Turn
+from backstream.request import Part, Receipt, TextPart, ToolCallPart, ToolResultPart, Turn
 from backstream.request.messages import render_messages
 from backstream.tools import FunctionTool, ToolLimits, run_calls
 
@@ -168,7 +170,7 @@ class ToolRounds:
             problem = f"the model still called tools in round {self._round}, the last one allowed"
             return self._over(reply, End("incomplete", ("tool rounds",), IncompleteStream(problem)))
         await self._source.aclose()  # type: ignore[union-attr] # set in the round that just ended
-        await self._run(reply)
+        await self._run(_with_ids(reply, self._round))
         async with self._in_time():
             await self._next_round()
         return []
@@ -226,6 +228,19 @@ class ToolRounds:
             await asyncio.wait((busy,))
         if self._source is not None:
             await self._source.aclose()
+
+
+def _with_ids(reply: Reply, number: int) -> Reply:
+    """Give each call an id of its own where the back-end did not: results are told apart by it."""
+    seen: set[str] = set()
+    parts: list[Part] = []
+    for index, part in enumerate(reply.parts):
+        if isinstance(part, ToolCallPart):
+            if not part.id or part.id in seen:
+                part = msgspec.structs.replace(part, id=f"call_{number}_{index}")  # noqa: PLW2901
+            seen.add(part.id)
+        parts.append(part)
+    return msgspec.structs.replace(reply, parts=tuple(parts))
 
 
 def _add_up(usages: Sequence[Usage]) -> Usage:

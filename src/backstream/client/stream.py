@@ -52,7 +52,7 @@ class ChatStream(AsyncResult):
 
         Raises:
             MisuseError: The answer is not over.
-            DecodeError: A type was asked for, and the answer is none such.
+            DecodeError: A type was asked for, and the answer is none such; ``received`` on it holds the chunks.
         """
         if self.end is None:
             raise MisuseError("the answer is not over; iterate to its end first, or use chat()")
@@ -65,15 +65,14 @@ class ChatStream(AsyncResult):
         """The messages to add for the next turn: the answer's, and before it those of the rounds of tools."""
         source = self._source
         earlier: Sequence[dict[str, Any]] = source.history if isinstance(source, ToolRounds) else ()
-        said_nothing = self.reply.end is not None and self.reply.end.state != "complete" and not self.reply.parts
-        return list(earlier) if said_nothing else [*earlier, self.reply.message]
+        if self.end is None:
+            raise MisuseError("the answer is not over; iterate to its end first, or use chat()")
+        last = self._fold()  # also an answer that is not of the type asked for
+        said_nothing = self.end.state != "complete" and not last.parts
+        return list(earlier) if said_nothing else [*earlier, last.message]
 
     def _make_reply(self) -> Reply:
-        source = self._source
-        if isinstance(source, ToolRounds):
-            reply = fold(source.last_round())
-        else:
-            reply = fold(chunk for block in self._kept for chunk in block)
+        reply = self._fold()
         parsed = None
         if self._answer_type is not None and self.end is not None and self.end.state == "complete":
             parsed = self._parse(reply)
@@ -81,12 +80,24 @@ class ChatStream(AsyncResult):
             reply, end=self.end, service=self.service, receipts=self.receipts, cost=self._cost, parsed=parsed
         )
 
+    def _fold(self) -> Reply:
+        source = self._source
+        if isinstance(source, ToolRounds):
+            return fold(source.last_round())
+        return fold(chunk for block in self._kept for chunk in block)
+
     def _parse(self, reply: Reply) -> Any:
         if reply.tool_calls or reply.refusal is not None:
             return None
         if reply.finish_reason == "length":
-            raise DecodeError("the answer was cut at its token limit, so it is not the type asked for")
-        return parse_answer(reply.text, self._answer_type)
+            raise self._describe(DecodeError("the answer was cut at its token limit, so it is not the type asked for"))
+        try:
+            return parse_answer(reply.text, self._answer_type)
+        except DecodeError as error:
+            if reply.finish_reason != "content_filter":
+                self._describe(error)
+                raise
+        raise self._describe(DecodeError("the answer was cut by a content filter, so it is not the type asked for"))
 
     async def _next_block(self) -> list[RawResponse]:
         try:

@@ -13,6 +13,7 @@ from backstream import (
     Client,
     Content,
     Deadlines,
+    DecodeError,
     Finish,
     MisuseError,
     ToolCallDelta,
@@ -210,3 +211,35 @@ async def test_a_second_reader_is_refused_and_the_first_goes_on(environ: Mapping
         assert not first.done()
         await stream.aclose()
         assert (await first).text == "a"
+
+
+@pytest.mark.parametrize("given", ["", "same"])
+async def test_calls_without_ids_of_their_own_get_some(environ: Mapping[str, str], given: str) -> None:
+    calls = [{"id": given, "function": {"name": "look", "arguments": "{}"}} for _ in range(2)]
+    provider = Scripted([ToolCalls(tool_calls=calls), DONE], [Content(content="a"), DONE])
+    async with Client(environ=environ) as client:
+        await client.chat("m", "Hi", provider=provider, tools=[look], run_tools=True)
+    called, *results = provider.asked[1]["messages"][1:]
+    ids = [call["id"] for call in called["tool_calls"]]
+    assert len({*ids, ""}) == 3
+    assert [result["tool_call_id"] for result in results] == ids
+
+
+@pytest.mark.parametrize(
+    ("text", "reason", "problem"),
+    [('{"b": 1}', "stop", "missing"), ('{"a": 1}', "length", "token limit"), ('{"a"', "content_filter", "filter")],
+)
+async def test_an_answer_of_another_type_is_not_lost(
+    environ: Mapping[str, str], text: str, reason: str, problem: str
+) -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
+    form = {"type": "json_schema", "json_schema": {"name": "a", "schema": schema}}
+    provider = Scripted([Content(content=text), Finish(finish={"reason": reason})])
+    async with Client(environ=environ) as client:
+        stream = client.stream("m", "Hi", provider=provider, response_format=form)
+        with pytest.raises(MisuseError, match="not over"):
+            _ = stream.history
+        with pytest.raises(DecodeError, match=problem) as raised:
+            await stream.wait()
+    assert "".join(map(str, raised.value.received)) == text
+    assert stream.history == [{"role": "assistant", "content": text}]
