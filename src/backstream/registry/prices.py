@@ -53,16 +53,16 @@ def cost_by_list(usage: Usage, model: str, url: str) -> Cost | None:
     heard, said = usage.input_tokens, usage.output_tokens
     if heard is None or said is None or not has_price_list():
         return None
-    prices: Any = importlib.import_module("genai_prices")
-    counted = prices.Usage(
-        input_tokens=heard,
-        output_tokens=said,
-        cache_read_tokens=usage.cached_tokens,
-        cache_write_tokens=usage.cache_write_tokens,
-        input_audio_tokens=usage.input_audio_tokens,
-        output_audio_tokens=usage.output_audio_tokens,
-    )
     try:
+        prices: Any = importlib.import_module("genai_prices")
+        counted = prices.Usage(
+            input_tokens=heard,
+            output_tokens=said,
+            cache_read_tokens=usage.cached_tokens,
+            cache_write_tokens=usage.cache_write_tokens,
+            input_audio_tokens=usage.input_audio_tokens,
+            output_audio_tokens=usage.output_audio_tokens,
+        )
         found = prices.calc_price(counted, model_ref=model, provider_api_url=url)
     except LookupError:
         return None
