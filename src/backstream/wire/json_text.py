@@ -8,13 +8,14 @@ Knows nothing of what a text means.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
 
 from backstream.errors import DecodeError
 
-__all__ = ["decode_json", "encode_json", "replace_half_pairs", "replace_halves"]
+__all__ = ["HalfJoiner", "decode_json", "encode_json", "replace_half_pairs", "replace_halves"]
 
 _BOM: Final = b"\xef\xbb\xbf"
 _WELL_FORMED: Final = re.compile(
@@ -78,7 +79,48 @@ def replace_halves(value: object) -> object:
     return value
 
 
-def _replace_escapes(text: bytes | bytearray) -> bytes:
+class HalfJoiner:
+    r"""Decodes the events of one stream; joins a character that was cut into two, half of it in each of two events.
+
+    Servers written in JavaScript cut texts so: ``"\ud83d"`` ends one event's text, ``"\ude42"`` begins a later one's.
+    The first half is held back; it is left out where the second never comes.
+    """
+
+    __slots__ = ("_held",)
+
+    def __init__(self) -> None:
+        self._held = b""
+
+    def decode(self, text: str) -> Any:
+        """Decode an event; see :func:`decode_json`."""
+        try:
+            return msgspec.json.decode(text)
+        except (ValueError, RecursionError):
+            pass
+        raw = text.encode("utf-8", "replace")
+        held, self._held = self._held, b""
+        joined = _replace_escapes(raw, lambda at: self._replace(raw, at, held))
+        self._held = self._held or held
+        return decode_json(joined or text)
+
+    def _replace(self, raw: bytes, at: int, held: bytes) -> bytes:
+        half = raw[at : at + 6]
+        if half[3] in b"89abAB":
+            if raw[at + 6 : at + 7] != b'"':
+                return _REPLACEMENT
+            self._held = half
+            return b""
+        begins = raw[at - 1 : at] == b'"' and raw[at - 2 : at - 1] != b"\\"
+        return held + half if held and begins else _REPLACEMENT
+
+
+_REPLACEMENT: Final = b"\\ufffd"
+
+
+def _replace_escapes(
+    text: bytes | bytearray,
+    replace: Callable[[int], bytes] = lambda at: _REPLACEMENT,
+) -> bytes:
     """Repair a JSON text; what cannot be repaired becomes empty, which is no JSON."""
     pieces: list[bytes] = []
     position = 0
@@ -89,6 +131,6 @@ def _replace_escapes(text: bytes | bytearray) -> bytes:
             return b"".join(pieces)
         if not _HALF_PAIR.match(text, end):
             break
-        pieces.append(b"\\ufffd")
+        pieces.append(replace(end))
         position = end + 6
     return b""

@@ -17,7 +17,7 @@ from backstream.dialects.anthropic_messages.failures import parse_error
 from backstream.errors import BackstreamError, DecodeError, IncompleteStream, TooLargeError
 from backstream.options import CallOptions
 from backstream.reply import Block, End
-from backstream.wire.json_text import decode_json
+from backstream.wire.json_text import HalfJoiner
 from backstream.wire.sse_data import EventDataDecoder
 
 __all__ = ["AnthropicParser"]
@@ -63,10 +63,11 @@ class AnthropicParser:
         options: Its caps on lines and events.
     """
 
-    __slots__ = ("_decoder", "_ended", "_index", "_state")
+    __slots__ = ("_decoder", "_ended", "_halves", "_index", "_state")
 
     def __init__(self, options: CallOptions) -> None:
         self._decoder = EventDataDecoder(max_line_bytes=options.max_line_bytes, max_event_bytes=options.max_event_bytes)
+        self._halves = HalfJoiner()
         self._state = AnswerState()
         self._index = 0
         self._ended = False
@@ -123,7 +124,7 @@ class AnthropicParser:
 
     def _parse_slowly(self, frame: bytes, block: Block) -> None:
         try:
-            event = _decode_event(frame)
+            event = _decode_event(frame, self._halves)
         except DecodeError as error:
             self._fail(block, DecodeError(error.problem, index=self._index))
             return
@@ -160,14 +161,14 @@ class AnthropicParser:
         return [*block, End("incomplete", (*evidence, "closed"), IncompleteStream(problem))]
 
 
-def _decode_event(frame: bytes) -> Mapping[str, object]:
-    """Decode one event, whatever it is; bad UTF-8 becomes U+FFFD.
+def _decode_event(frame: bytes, halves: HalfJoiner) -> Mapping[str, object]:
+    """Decode one event, whatever it is; bad UTF-8 becomes U+FFFD, and halves of a character are joined.
 
     Raises:
         DecodeError: Not a JSON object.
     """
     try:
-        event = decode_json(frame.decode("utf-8", "replace"))
+        event = halves.decode(frame.decode("utf-8", "replace"))
     except DecodeError as error:
         raise DecodeError(f"the event is {error.problem}") from None
     if not isinstance(event, dict):

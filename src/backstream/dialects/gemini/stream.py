@@ -17,7 +17,7 @@ from backstream.errors import BackstreamError, DecodeError
 from backstream.options import MEBIBYTE
 from backstream.reply import Block, End
 from backstream.wire.json_array import JSONArrayDecoder
-from backstream.wire.json_text import decode_json
+from backstream.wire.json_text import HalfJoiner, decode_json
 from backstream.wire.sse import SSEDecoder
 
 __all__ = ["GeminiParser"]
@@ -61,7 +61,7 @@ class GeminiParser:
         max_event_bytes: Cap on one event. Default 32 MiB.
     """
 
-    __slots__ = ("_array", "_bare", "_head", "_index", "_max_event", "_reader", "_sse")
+    __slots__ = ("_array", "_bare", "_halves", "_head", "_index", "_max_event", "_reader", "_sse")
 
     def __init__(self, *, max_line_bytes: int = 32 * MEBIBYTE, max_event_bytes: int = 32 * MEBIBYTE) -> None:
         self._sse: SSEDecoder | None = SSEDecoder(max_line_bytes=max_line_bytes, max_event_bytes=max_event_bytes)
@@ -69,6 +69,7 @@ class GeminiParser:
         self._max_event = max_event_bytes
         self._head: bytes | None = b""
         self._bare = False
+        self._halves = HalfJoiner()
         self._reader = Reader()
         self._index = 0
 
@@ -143,7 +144,7 @@ class GeminiParser:
             return
         try:
             text = frame if isinstance(frame, str) else frame.decode("utf-8", "replace")
-            event = decode_json(text)
+            event = self._halves.decode(text)
         except DecodeError as error:
             self._fail(block, DecodeError(f"the event is {error.problem}", index=self._index))
             return

@@ -17,7 +17,7 @@ from backstream.dialects.openai_chat.quirks import Quirks
 from backstream.errors import BackstreamError, DecodeError, IncompleteStream, TooLargeError, UnavailableError
 from backstream.options import CallOptions
 from backstream.reply import Block, End
-from backstream.wire.json_text import decode_json
+from backstream.wire.json_text import HalfJoiner
 from backstream.wire.sse_data import EventDataDecoder
 
 __all__ = ["ChatStreamParser", "decode_event"]
@@ -33,10 +33,11 @@ class ChatStreamParser:
         options: Whose caps hold.
     """
 
-    __slots__ = ("_decoder", "_done", "_failed", "_index", "_quick", "_reader")
+    __slots__ = ("_decoder", "_done", "_failed", "_halves", "_index", "_quick", "_reader")
 
     def __init__(self, quirks: Quirks, options: CallOptions) -> None:
         self._decoder = EventDataDecoder(max_line_bytes=options.max_line_bytes, max_event_bytes=options.max_event_bytes)
+        self._halves = HalfJoiner()
         self._reader = AnswerReader(quirks)
         self._quick: list[QuickReader] = list(READERS)  # the one that fitted last comes first: kinds come in runs
         self._done = False
@@ -96,7 +97,7 @@ class ChatStreamParser:
 
     def _read(self, frame: bytes, block: Block) -> None:
         try:
-            event = decode_event(frame)
+            event = decode_event(frame, self._halves)
         except DecodeError as error:
             self._end_failed(block, DecodeError(error.problem, index=self._index))
             return
@@ -128,7 +129,7 @@ class ChatStreamParser:
         if frame == _DONE:
             return self._parse_one_by_one([frame])
         try:
-            decode_event(frame)
+            decode_event(frame, HalfJoiner())
         except DecodeError:
             return []
         return self._parse_one_by_one([frame])
@@ -153,14 +154,14 @@ def _is_over(block: Block) -> bool:
     return bool(block) and isinstance(block[-1], End)
 
 
-def decode_event(frame: bytes) -> dict[str, Any]:
-    """Decode one event's data; bad UTF-8 and half characters become U+FFFD.
+def decode_event(frame: bytes, halves: HalfJoiner) -> dict[str, Any]:
+    """Decode one event's data; bad UTF-8 becomes U+FFFD, and halves of a character are joined.
 
     Raises:
         DecodeError: Not a JSON object.
     """
     try:
-        event = decode_json(frame.decode("utf-8", "replace"))
+        event = halves.decode(frame.decode("utf-8", "replace"))
     except DecodeError as error:
         raise DecodeError(f"the event is {error.problem}") from None
     if not isinstance(event, dict):

@@ -239,7 +239,7 @@ def test_recorded_streams_at_every_cut(name: str) -> None:
     ],
 )
 def test_a_stream_adds_up_to_the_whole_answer_of_the_mock(name: str) -> None:
-    """The same answers, streamed and whole; the mock cuts some characters in two, and those are lost in a stream."""
+    """The same answers, streamed and whole; the mock cuts some characters in two."""
     from backstream.reply import fold
 
     folder = DATA / "aimock" / NAME
@@ -248,7 +248,7 @@ def test_a_stream_adds_up_to_the_whole_answer_of_the_mock(name: str) -> None:
     other = fold(chunk for chunk in DIALECT.parse_reply(whole) if isinstance(chunk, RawResponse))
     assert reply.finish == other.finish
     assert reply.usage == other.usage
-    assert reply.text == (other.text if name != "text-split-emoji" else other.text.replace("🙂", "\ufffd\ufffd"))
+    assert reply.text == other.text
     assert [json.loads(call.arguments) for call in reply.tool_calls] == [
         json.loads(call.arguments) for call in other.tool_calls
     ]
@@ -487,7 +487,7 @@ def test_caps() -> None:
 
 
 def test_bad_text_becomes_replacement_characters() -> None:
-    half = "a\ud83d"
+    half = "\ud83da"
     stream = sse(
         begin({"type": "tool_use", "id": "a", "name": "f"}),
         delta("text_delta", text=half),
@@ -496,9 +496,9 @@ def test_bad_text_becomes_replacement_characters() -> None:
     )
     last = json.dumps(delta("text_delta", text="X")).encode().replace(b"X", b"\xff")
     assert DIALECT.stream_parser().feed(stream + b"data: " + last + b"\n\n")[1:] == [
-        *texts(0, "a\ufffd"),
-        Reasoning(token="a\ufffd", part=0),
-        *inputs(0, "a\ufffd"),
+        *texts(0, "\ufffda"),
+        Reasoning(token="\ufffda", part=0),
+        *inputs(0, "\ufffda"),
         *texts(0, "\ufffd"),
     ]
 
