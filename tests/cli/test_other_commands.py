@@ -109,8 +109,19 @@ def test_serve_answers_until_asked_to_stop(start) -> None:
     url = process.stderr.readline().decode().split()[-1]
     assert get(url + "/healthz")[0] == 200
     process.send_signal(signal.SIGTERM)
-    assert process.communicate(timeout=30) == (b"", b"")
+    out, said = process.communicate(timeout=30)
+    assert out == b""
+    assert said.decode() == f"base URLs: OpenAI {url}/v1; Anthropic, Gemini, Ollama and g4f {url}\n"
     assert process.returncode == 0
+
+
+def test_serve_tells_whose_keys_it_has_and_never_the_key(start) -> None:
+    process = start("serve", "--port", "0", OPENAI_API_KEY="canary-of-nobody")
+    said = [process.stderr.readline().decode() for _ in range(3)]
+    process.send_signal(signal.SIGTERM)
+    said += process.communicate(timeout=30)[1].decode().splitlines()
+    assert said[2].startswith("with your keys: openai, openai-responses; name a model as openai/MODEL")
+    assert "canary" not in "".join(said)
 
 
 def test_ctrl_c_ends_a_server_with_130(start, run) -> None:

@@ -53,10 +53,13 @@ def command(
     relay: tuple[str, ...],
     provider: tuple[str, ...],
 ) -> int:
-    """Serve the backend-api protocol until Ctrl-C.
+    """Serve clients of every dialect until Ctrl-C.
 
-    Answers with Echo, which is not a language model, unless --relay or --provider name others; the first one is the
-    default. Listens on this machine only; elsewhere it needs client keys (backstream keys add NAME).
+    OpenAI, Anthropic, Gemini, Ollama and g4f: their programs need another base URL and nothing else.
+
+    Answers with Echo, which is not a language model, and for models named PROVIDER/MODEL with every provider that is
+    configured, runs on this machine, or has a key in the environment. --relay and --provider name others instead; the
+    first one is the default. Listens on this machine only; elsewhere it needs client keys (backstream keys add NAME).
 
     \b
     Examples:
@@ -76,10 +79,16 @@ def command(
         max_streams=max_streams,
         limits=_limits(max_body_mib, max_media_mib),
     )
-    app = create_app(_providers(relay, provider), settings)
+    providers = _providers(relay, provider)
+    registry = _registry() if providers is None else None
+    app = create_app(providers, settings, registry=registry)
 
     def on_ready(url: str) -> None:
         click.echo(f"listening on {url}", err=True)
+        click.echo(f"base URLs: OpenAI {url}/v1; Anthropic, Gemini, Ollama and g4f {url}", err=True)
+        keyed = registry.keyed() if registry is not None else ()
+        if keyed:
+            click.echo(f"with your keys: {', '.join(keyed)}; name a model as {keyed[0]}/MODEL", err=True)
 
     ended_by = asyncio.run(serve(app, host, port, on_ready=on_ready, grace_seconds=grace))
     return exits.INTERRUPTED if ended_by == signal.SIGINT else exits.OK
@@ -89,6 +98,14 @@ def _settings(**given: Any) -> Any:
     from backstream.server.settings import Settings
 
     return Settings(**{name: value for name, value in given.items() if value is not None})
+
+
+def _registry() -> Any:
+    """Look names up everywhere but in this server itself, should it be found on its usual port."""
+    from backstream.providers.table import ROWS
+    from backstream.registry.registry import Registry
+
+    return Registry(table={name: row for name, row in ROWS.items() if name != "backstream"})
 
 
 def _limits(body_mib: int | None, media_mib: int | None) -> Any:
