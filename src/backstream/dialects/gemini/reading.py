@@ -96,9 +96,9 @@ class Reader:
         if isinstance(usage, Mapping):
             self.usage.update(usage)
         candidates = event.get("candidates")
-        first = candidates[0] if isinstance(candidates, list) and candidates else None
-        if isinstance(first, Mapping):
-            if first.get("index", 0) == 0:
+        found = [one for one in candidates if isinstance(one, Mapping)] if isinstance(candidates, list) else []
+        if found:
+            for first in [one for one in found if one.get("index", 0) in (0, None)][:1]:  # one is all we ask for
                 self._read_candidate(first, block)
         else:
             self._read_feedback(event.get("promptFeedback"), block)
