@@ -208,4 +208,12 @@ def _to_keep(answered: Answer) -> list[dict[str, Any]]:
 def _shown(message: Mapping[str, Any]) -> str:
     calls = [call["function"] for call in message.get("tool_calls", ())]
     lines = [f"{call['name']}({call['arguments']})" for call in calls]
-    return "\n".join([message["content"]] * bool(message["content"]) + lines)
+    return "\n".join([*_texts(message["content"]), *lines])
+
+
+def _texts(content: object) -> list[str]:
+    """Return the lines of a message's content; of media only what they are."""
+    if isinstance(content, str):
+        return [content] if content else []
+    parts = content if isinstance(content, list) else []
+    return [part["text"] if part.get("type") == "text" else f"[{part.get('type')}]" for part in parts]
