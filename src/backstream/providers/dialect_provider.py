@@ -15,7 +15,7 @@ import msgspec
 from backstream.credentials import Secret
 from backstream.dialects.base import Dialect, RenderedRequest, StreamParser
 from backstream.dialects.names import dialect_for
-from backstream.errors import ConfigurationError, MissingKeyError, UnsupportedFeatureError
+from backstream.errors import ConfigurationError, MissingKeyError, TooLargeError, UnsupportedFeatureError
 from backstream.messages import MediaListType, Messages
 from backstream.models import ModelInfo
 from backstream.options import CallOptions, split_options
@@ -341,7 +341,7 @@ class DialectProvider(Services):
                 blocks.append(block)
                 size += len(block)
                 if size > max_bytes:
-                    raise UnsupportedFeatureError(f"{self.name} answered with more than {max_bytes} bytes")
+                    raise TooLargeError("answer", max_bytes)
             return b"".join(blocks)
 
     async def ask(
