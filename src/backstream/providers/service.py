@@ -31,9 +31,11 @@ def parse_service(provider: str, headers: Mapping[str, str]) -> Service:
     request_id = next((value[:200] for name in _REQUEST_IDS if (value := headers.get(name))), None)
     for name in headers:
         found = _LIMIT.match(name)
-        if found is None or len(limits) > _MOST_LIMITS:
+        if found is None:
             continue
         what = found["what"] or found["what2"] or "requests"
+        if len(limits) == _MOST_LIMITS and what not in limits:
+            continue
         field = found["field"] or found["field2"]
         value = headers[name][:100]
         limits.setdefault(what, {})[field] = value if field == "reset" else _whole(value)
