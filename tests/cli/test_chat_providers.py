@@ -188,6 +188,30 @@ def test_what_a_provider_refuses_is_a_line_that_says_what_to_do(run, server, con
     assert KEY not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("answer", "advice"),
+    [
+        (refusal(401, "invalid_api_key"), "; check the key in the variable that --api-key-env names"),
+        (refusal(404, "model_not_found"), "; check --model and --url, which often ends in /v1"),
+    ],
+)
+def test_what_a_server_without_a_name_refuses_is_advised_by_the_options_given(run, server, answer, advice) -> None:
+    openai = server(ModelServer.openai(answer))
+    options = ("--url", f"{openai.url}/v1", "--dialect", "openai_chat", "-m", "x", "--api-key-env", "MY_KEY")
+    done = run("chat", *options, "hi", MY_KEY=KEY)
+    assert done.stderr.endswith(f"{advice}\n")
+    assert KEY not in done.stderr
+
+
+def test_the_key_that_was_named_is_the_one_to_check(run, server, configure) -> None:
+    openai = server(ModelServer.openai(refusal(401, "invalid_api_key")))
+    variables = configure(work(openai.url, key_variable="WORK_KEY"))
+    done = run(
+        "chat", "-m", "work/talker-1", "--api-key-env", "MY_KEY", "hi", **variables, WORK_KEY="other", MY_KEY=KEY
+    )
+    assert done.stderr.endswith("; check the key in the variable that --api-key-env names\n")
+
+
 def test_a_provider_that_does_not_run_is_named(run, configure) -> None:
     done = run("chat", "-m", "ollama/llama3.2", "hi", **configure(ollama=NOWHERE))
     assert done.returncode == 1

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 __all__ = ["BackEnd", "advise", "find_back_end", "introduce", "known_name", "public_url"]
 
 ECHO: Final = "echo"
+_GIVEN_KEY_HINT: Final = "check the key in the variable that --api-key-env names"
+_NAMELESS_HINT: Final = "check --model and --url, which often ends in /v1"
 
 
 class BackEnd(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,7 +126,7 @@ async def find_back_end(call: Call, client: Client) -> BackEnd:
         reason=reason,
         api_key=call.api_key,
         url=row.url if row is not None else None,
-        key_hint=_key_hint(registry, row),
+        key_hint=_GIVEN_KEY_HINT if call.api_key else _key_hint(registry, row),
     )
 
 
@@ -190,7 +192,7 @@ async def _nameless(call: Call, url: str, registry: Registry) -> BackEnd:
         model=model,
         reason=reason,
         url=url,
-        key_hint="name the variable that holds its key with --api-key-env NAME",
+        key_hint=_GIVEN_KEY_HINT if call.api_key else "name the variable that holds its key with --api-key-env NAME",
     )
 
 
@@ -254,7 +256,7 @@ def advise(error: ProviderError, back_end: BackEnd) -> None:
     if isinstance(error, AuthenticationError):
         advice = back_end.key_hint
     elif isinstance(error, ModelNotFoundError):
-        advice = "list the models with: backstream models" + (f" --provider {who}" if who else "")
+        advice = f"list the models with: backstream models --provider {who}" if who else _NAMELESS_HINT
     elif isinstance(error, ConnectError) and not isinstance(error, TLSError | ProxyError) and back_end.url and who:
         advice = f"check that {who} runs at {public_url(back_end.url)}"
         if not is_loopback(parse_url(back_end.url).host):

@@ -68,6 +68,7 @@ _HINTS: Final = {
     "RateLimitError": "wait before trying again",
     "ModelNotFoundError": "list the models with: backstream models",
     "UnavailableError": "try again later",
+    "DeadlineError": "try again, or give it longer with --deadline NAME=SECONDS",
     "IncompleteStream": "what arrived was printed; ask again for a whole answer",
     "DecodeError": "ask again, or ask another model",
     "ContentTypeError": "check that --url points at a server of the backend-api protocol, or name its --dialect",
@@ -81,7 +82,9 @@ _OPTIONS: Final = {
 }
 _SERVER_KEY_HINT: Final = "name the variable that holds the server's key with --server-key-env NAME"
 _PROVIDER_HINT: Final = "list the providers with: backstream providers"
-_PATH_HINT: Final = "check --url: it is the server's address alone, such as http://127.0.0.1:8080"
+_PATH_HINT: Final = (
+    "check --url: it is the server's address alone, such as http://127.0.0.1:8080; other kinds of server need --dialect"
+)
 
 _ESCAPED_BYTE: Final = re.compile(r"\\udc([89a-f][0-9a-f])")
 

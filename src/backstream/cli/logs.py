@@ -13,6 +13,7 @@ __all__ = ["show_warnings", "shown_by", "verbose_option"]
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
+_ARGUMENT: Final = " or pass api_key="  # of the library; what else to do is said before it
 _SHOWN: Final = ("backstream.request.receipts", "backstream.registry")
 
 
@@ -37,7 +38,7 @@ class _Warnings(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         from backstream.cli.terminal import Notes
 
-        text = f"backstream: {' '.join(record.getMessage().split())}"
+        text = f"backstream: {' '.join(record.getMessage().split())}".replace(_ARGUMENT, "")
         if text not in self._shown:
             self._shown.add(text)
             (self.show or Notes().line)(text)
