@@ -72,3 +72,9 @@ def test_a_warning_of_ours_is_not_printed_where_nobody_set_up_logging() -> None:
     code = "import backstream, logging; logging.getLogger('backstream.server').warning('canary')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr == ""
+
+
+def test_a_name_that_is_not_there_is_told_as_by_any_module() -> None:
+    with pytest.raises(AttributeError, match="'backstream' has no attribute 'nothing'"):
+        backstream.nothing  # type: ignore[attr-defined]  # noqa: B018
+    assert set(backstream.__all__) <= set(dir(backstream))
