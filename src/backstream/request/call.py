@@ -53,7 +53,7 @@ def parse_call(
             ``extra``. ``None`` values are left out.
 
     Raises:
-        InvalidRequestError: A message or a parameter has another shape.
+        InvalidRequestError: A message or a parameter has another shape, or is given by two names that do not agree.
         InvalidMediaError: A ``data:`` URI in a message cannot be read.
     """
     known: dict[str, Any] = {}
@@ -63,10 +63,11 @@ def parse_call(
         if value is None:
             continue
         name = _OTHER_NAMES.get(given, given)
-        if name in _PARSERS:
-            known[name] = _PARSERS[name](value)
-        elif name in PARAMETERS:
-            known[name] = value
+        if name in _PARSERS or name in PARAMETERS:
+            parsed = _PARSERS[name](value) if name in _PARSERS else value
+            if known.setdefault(name, parsed) != parsed:
+                names = [word for word in members or () if _OTHER_NAMES.get(word, word) == name]
+                raise InvalidRequestError(f"{' and '.join(names)} are one, and do not agree", "give one of them")
         elif name == "reasoning_effort":
             effort = value
         elif name == "stream":

@@ -291,3 +291,24 @@ def test_any_call_is_read_or_refused(members: dict[str, Any]) -> None:
     except InvalidRequestError:
         return
     assert msgspec.convert(msgspec.to_builtins(request), Request) == request
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"max_tokens": 5}, {"max_completion_tokens": 6}),
+        ({"max_tokens": 5}, {"max_output_tokens": 6}),
+        ({"stop": ["a"]}, {"stop_sequences": ["b"]}),
+        ({"repeat_penalty": 1.0}, {"repetition_penalty": 1.5}),
+    ],
+)
+def test_two_names_of_one_parameter_must_agree(one: dict[str, Any], other: dict[str, Any]) -> None:
+    (name,), (second,) = one, other
+    for members in ({**one, **other}, {**other, **one}):
+        with pytest.raises(InvalidRequestError, match="are one, and do not agree") as caught:
+            parse_call("m", ASKED, (), members)
+        assert name in str(caught.value)
+        assert second in str(caught.value)
+    agreed = parse_call("m", ASKED, (), {**one, second: one[name]})
+    assert agreed.parameters() == parse_call("m", ASKED, (), one).parameters()
+    assert parse_call("m", ASKED, (), {**one, second: None}).parameters() == agreed.parameters()
