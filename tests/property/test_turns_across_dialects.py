@@ -150,8 +150,6 @@ def answers(draw: Any) -> list[RawResponse]:
 def reply_essence(reply: Reply, names: set[str]) -> Any:
     with_ids = not names & WITHOUT_IDS
     usage = reply.usage and (reply.usage.input_tokens, reply.usage.output_tokens)
-    if "anthropic_messages" in names and usage in (None, (0, 0)):
-        usage = None  # its messages demand counts, so that unknown ones are 0 there
     return {
         "text": reply.text,
         "reasoning": reply.reasoning,

@@ -95,7 +95,7 @@ class AnswerState:
         finish, usage = self._finish, self._usage
         if finish is not None:
             yield Finish(finish=finish)
-        if usage:
+        if usage.keys() - {"service_tier"}:  # which is no count
             yield parse_usage(usage, self._model, output=self._counted)
         self._usage = {}
 

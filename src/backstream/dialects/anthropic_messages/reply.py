@@ -78,7 +78,8 @@ def _add(message: Event, event: Event, pieces: list[str]) -> Event:
             block["input"] = _decode_input("".join(pieces))
         pieces.clear()
     elif kind == "message_delta":
-        message = {**message, **event["delta"], "usage": {**message["usage"], **event["usage"]}}
+        known = {name: count for name, count in event["usage"].items() if count is not None}
+        message = {**message, **event["delta"], "usage": {**message["usage"], **known}}
     return message
 
 

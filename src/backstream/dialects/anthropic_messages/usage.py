@@ -46,17 +46,21 @@ def parse_usage(raw: Mapping[str, Any], model: str | None, *, output: bool = Tru
 
 
 def render_usage(usage: Usage | None) -> dict[str, Any]:
-    """Write counts in Anthropic's form; ``input_tokens`` and ``output_tokens``, which it demands, are 0 if unknown."""
+    """Write counts in Anthropic's form; ``input_tokens`` and ``output_tokens``, which it demands, are null if unknown.
+
+    Anthropic itself always knows them; a 0 would be a count that nobody made. Its own client library (2.12.0) takes the
+    null as ``None``: in whole answers, in events, and in the message its streaming helper adds up from them.
+    """
+    unknown: dict[str, Any] = {"input_tokens": None, "output_tokens": None}
     if usage is None:
-        return {"input_tokens": 0, "output_tokens": 0}
+        return unknown
     raw = raw_usage(usage, NAME)
     if raw is not None:
-        return {"input_tokens": 0, "output_tokens": 0, **raw}
+        return {**unknown, **raw}
     cached, written = usage.cached_tokens, usage.cache_write_tokens
-    members: dict[str, Any] = {
-        "input_tokens": max((usage.input_tokens or 0) - (cached or 0) - (written or 0), 0),
-        "output_tokens": usage.output_tokens or 0,
-    }
+    members = {**unknown, "output_tokens": usage.output_tokens}
+    if usage.input_tokens is not None:
+        members["input_tokens"] = max(usage.input_tokens - (cached or 0) - (written or 0), 0)
     if cached is not None:
         members["cache_read_input_tokens"] = cached
     if written is not None:

@@ -27,6 +27,7 @@ from backstream.dialects.anthropic_messages import AnthropicMessages
 from backstream.dialects.base import Envelope
 from backstream.errors import IncompleteStream, RateLimitError
 from backstream.reply import Block, End, fold
+from backstream.testing.dialects import parse_stream
 from backstream.wire.sse import SSEDecoder
 
 NAME = "anthropic_messages"
@@ -102,7 +103,7 @@ def test_an_answer() -> None:
                 "content": [],
                 "stop_reason": None,
                 "stop_sequence": None,
-                "usage": {"input_tokens": 0, "output_tokens": 0, "service_tier": "priority"},
+                "usage": {"input_tokens": None, "output_tokens": None, "service_tier": "priority"},
             },
         },
         {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
@@ -122,8 +123,38 @@ def test_an_empty_answer_is_whole_too() -> None:
     start, last, stop = events(WHOLE)
     assert (start["message"]["model"], start["message"]["id"]) == ("asked", "msg_1")
     assert last["delta"]["stop_reason"] == "end_turn"
-    assert last["usage"] == {"input_tokens": 0, "output_tokens": 0}
+    assert last["usage"] == {"input_tokens": None, "output_tokens": None}
     assert stop["type"] == "message_stop"
+
+
+@pytest.mark.parametrize(
+    ("usage", "known"),
+    [
+        ({}, (None, None)),
+        ({"completion_tokens": 4}, (None, 4)),
+        ({"prompt_tokens": 3}, (3, None)),
+        ({"prompt_tokens": 0, "completion_tokens": 0}, (0, 0)),
+        ({"prompt_tokens_details": {"cached_tokens": 2}}, (None, None)),
+    ],
+)
+def test_counts_that_nobody_made_are_null_and_read_as_unknown(usage: dict[str, Any], known: tuple[Any, Any]) -> None:
+    last = events(Content(content="Hi"), Usage(usage=usage), WHOLE)[-2]
+    assert (last["usage"]["input_tokens"], last["usage"]["output_tokens"]) == known
+    renderer = DIALECT.stream_renderer(ENVELOPE)
+    chunks = [Start(id="a", service_tier="standard"), Content(content="Hi"), Usage(usage=usage), WHOLE]
+    reply, _ = parse_stream(DIALECT, [renderer.render(chunks)])
+    whole = fold(DIALECT.parse_reply(DIALECT.render_reply(chunks, ENVELOPE))[:-1])
+    for answer in (reply, whole):
+        found = (answer.usage.input_tokens, answer.usage.output_tokens) if answer.usage else (None, None)
+        assert found == known
+        assert (answer.usage is None) == (known == (None, None) and "prompt_tokens_details" not in usage)
+
+
+def test_a_count_told_early_is_not_lost_to_one_told_late() -> None:
+    early, late = Usage(usage={"prompt_tokens": 3}), Usage(usage={"completion_tokens": 4})
+    chunks = [early, Content(content="Hi"), late, WHOLE]
+    message = json.loads(DIALECT.render_reply(chunks, ENVELOPE))
+    assert message["usage"] == {"input_tokens": 3, "output_tokens": 4}
 
 
 def test_ids_keep_their_prefix() -> None:
