@@ -46,6 +46,7 @@ NOW = ("get_weather", {})
 
 WHOLE: Mapping[str, tuple[str, str, list[Any], str]] = {  # text, reasoning, calls, finish
     "text": (TEXT, "", [], "stop"),
+    "text-split-emoji": ("ab🙂cd👩\u200d🚀e", "", [], "stop"),
     "text-usage": ("Counted.", "", [], "stop"),
     "text-length": ("Cut off in the mid", "", [], "length"),
     "text-filtered": ("I would", "", [], "content_filter"),

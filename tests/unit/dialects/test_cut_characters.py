@@ -27,8 +27,28 @@ def gemini(text: str) -> dict[str, Any]:
     return {"candidates": [{"content": {"role": "model", "parts": [{"text": text}]}}]}
 
 
+def responses(text: str) -> dict[str, Any]:
+    return {"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "delta": text}
+
+
+def ollama(text: str) -> dict[str, Any]:
+    return {"model": "m", "message": {"role": "assistant", "content": text}, "done": False}
+
+
+def own(text: str) -> dict[str, Any]:
+    return {"type": "content", "content": text}
+
+
 @pytest.mark.parametrize(
-    ("dialect", "event"), [("openai_chat", chat), ("anthropic_messages", anthropic), ("gemini", gemini)]
+    ("dialect", "event"),
+    [
+        ("openai_chat", chat),
+        ("openai_responses", responses),
+        ("anthropic_messages", anthropic),
+        ("gemini", gemini),
+        ("ollama", ollama),
+        ("backend_api", own),
+    ],
 )
 @pytest.mark.parametrize(
     ("texts", "whole"),
@@ -45,9 +65,10 @@ def gemini(text: str) -> dict[str, Any]:
 )
 def test_both_halves_become_one_character(dialect: str, event: Any, texts: list[str], whole: str) -> None:
     parser = dialect_for(dialect).stream_parser()
+    frame = b"%b\n" if dialect == "ollama" else b"data: %b\n\n"
     block = []
     for text in ["", "x", *texts]:
-        block += parser.feed(b"data: %b\n\n" % json.dumps(event(text)).encode())
+        block += parser.feed(frame % json.dumps(event(text)).encode())
     assert fold(chunk for chunk in block if not isinstance(chunk, End)).text == "x" + whole
 
 

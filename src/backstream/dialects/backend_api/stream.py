@@ -16,7 +16,7 @@ from backstream.dialects.backend_api.framing import TolerantDecoder
 from backstream.errors import BackstreamError, DecodeError, IncompleteStream, TooLargeError
 from backstream.options import MEBIBYTE
 from backstream.reply import Block, End
-from backstream.wire.json_text import decode_json, encode_json
+from backstream.wire.json_text import HalfJoiner, decode_json, encode_json
 
 __all__ = ["BackendApiParser", "Framing", "decode_event", "encode_event", "render_block"]
 
@@ -37,10 +37,11 @@ class BackendApiParser:
         max_event_bytes: Cap on one event. Default 32 MiB.
     """
 
-    __slots__ = ("_decoder", "_failed", "_finish_seen", "_index")
+    __slots__ = ("_decoder", "_failed", "_finish_seen", "_halves", "_index")
 
     def __init__(self, *, max_line_bytes: int = 32 * MEBIBYTE, max_event_bytes: int = 32 * MEBIBYTE) -> None:
         self._decoder = TolerantDecoder(max_line_bytes=max_line_bytes, max_event_bytes=max_event_bytes)
+        self._halves = HalfJoiner()
         self._finish_seen = False
         self._failed = False
         self._index = 0
@@ -72,7 +73,7 @@ class BackendApiParser:
         block: Block = []
         for offset, frame in enumerate(frames):
             try:
-                chunk = decode_event(frame)
+                chunk = decode_event(frame, self._halves)
             except DecodeError as error:
                 self._end_failed(block, DecodeError(error.problem, index=self._index + offset))
                 break
@@ -110,8 +111,12 @@ class BackendApiParser:
         return [*block, End("incomplete", ("closed",), IncompleteStream(problem))]
 
 
-def decode_event(frame: bytes) -> RawResponse:
+def decode_event(frame: bytes, halves: HalfJoiner | None = None) -> RawResponse:
     """Decode one event, whatever its type.
+
+    Args:
+        frame: Its JSON.
+        halves: Joins characters that were cut into two events; one for each stream. ``None`` for an event by itself.
 
     Raises:
         DecodeError: Not a JSON object.
@@ -119,16 +124,16 @@ def decode_event(frame: bytes) -> RawResponse:
     try:
         return _decode(frame)
     except (msgspec.MsgspecError, ValueError, RecursionError):
-        members = _decode_leniently(frame)
+        members = _decode_leniently(frame, decode_json if halves is None else halves.decode)
     if not isinstance(members, dict):
         raise DecodeError(f"the event is a JSON {type(members).__name__}, not an object")
     return RawResponse.from_dict(members)
 
 
-def _decode_leniently(frame: bytes) -> Any:
-    """Decode JSON that peers really send: bad UTF-8 becomes U+FFFD too."""
+def _decode_leniently(frame: bytes, decode: Callable[[str], Any]) -> Any:
+    """Decode JSON that peers really send: bad UTF-8 becomes U+FFFD, and halves of a character are joined."""
     try:
-        return decode_json(frame.decode("utf-8", "replace"))
+        return decode(frame.decode("utf-8", "replace"))
     except DecodeError as error:
         raise DecodeError(f"the event is {error.problem}") from None
 

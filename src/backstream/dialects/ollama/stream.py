@@ -19,7 +19,7 @@ from backstream.dialects.ollama.failures import parse_error
 from backstream.errors import BackstreamError, DecodeError, IncompleteStream, TooLargeError
 from backstream.options import CallOptions
 from backstream.reply import Block, End, EndState
-from backstream.wire.json_text import decode_json
+from backstream.wire.json_text import HalfJoiner, decode_json
 from backstream.wire.jsonlines import JSONLinesDecoder
 
 __all__ = ["OllamaParser"]
@@ -51,10 +51,11 @@ class OllamaParser:
         think_tags: See :class:`backstream.dialects.ollama.Ollama`.
     """
 
-    __slots__ = ("_decoder", "_ended", "_index", "_reader")
+    __slots__ = ("_decoder", "_ended", "_halves", "_index", "_reader")
 
     def __init__(self, options: CallOptions, *, think_tags: bool) -> None:
         self._decoder = JSONLinesDecoder(max_line_bytes=min(options.max_line_bytes, options.max_event_bytes))
+        self._halves = HalfJoiner()
         self._reader = AnswerReader(think_tags=think_tags)
         self._ended = False
         self._index = 0
@@ -108,9 +109,9 @@ class OllamaParser:
 
     def _parse_line(self, line: bytes, block: Block) -> None:
         try:
-            event = decode_json(line.decode("utf-8", "replace"), index=self._index)
+            event = self._halves.decode(line.decode("utf-8", "replace"))
         except DecodeError as error:
-            self._end(block, "failed", "damage", error)
+            self._end(block, "failed", "damage", DecodeError(error.problem, index=self._index))
             return
         if not isinstance(event, dict):
             problem = f"the event is a JSON {type(event).__name__}, not an object"

@@ -14,7 +14,7 @@ from backstream.dialects.openai_responses.reading import ResponseReader
 from backstream.errors import BackstreamError, DecodeError, IncompleteStream, TooLargeError
 from backstream.options import CallOptions
 from backstream.reply import Block, End
-from backstream.wire.json_text import decode_json
+from backstream.wire.json_text import HalfJoiner, decode_json
 from backstream.wire.sse_data import EventDataDecoder
 
 __all__ = ["ResponsesParser"]
@@ -31,10 +31,11 @@ class ResponsesParser:
         options: The caps of the call.
     """
 
-    __slots__ = ("_decoder", "_ended", "_index", "_place", "_quick", "_reader")
+    __slots__ = ("_decoder", "_ended", "_halves", "_index", "_place", "_quick", "_reader")
 
     def __init__(self, options: CallOptions) -> None:
         self._decoder = EventDataDecoder(max_line_bytes=options.max_line_bytes, max_event_bytes=options.max_event_bytes)
+        self._halves = HalfJoiner()
         self._reader = ResponseReader()
         self._ended = False
         self._index = 0
@@ -93,7 +94,7 @@ class ResponsesParser:
         if frame == _DONE:
             return
         try:
-            members = decode_json(frame.decode("utf-8", "replace"))
+            members = self._halves.decode(frame.decode("utf-8", "replace"))
         except DecodeError as error:
             self._end(block, DecodeError(f"the event is {error.problem}", index=self._index))
             return
