@@ -6,14 +6,16 @@ Described in ``docs/protocol.md``, section "Request".
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from backstream.dialects.backend_api.media_parts import kind_of_entry, render_entry, render_part
+from backstream.dialects.extras import drop_foreign
 from backstream.errors import UnsupportedFeatureError
 from backstream.request import (
     MediaPart,
+    OpaquePart,
     Part,
     ReasoningSettings,
     Receipts,
@@ -26,10 +28,13 @@ from backstream.request import (
     Turn,
 )
 from backstream.request.messages import render_messages
+from backstream.request.parts import Role
 
 __all__ = ["NAME", "render_members"]
 
 NAME = "backend_api"
+
+_OWN: Final = ("", "openai_chat", NAME)  # parts of messages have the form of OpenAI's
 
 
 def render_members(request: Request, receipts: Receipts) -> dict[str, Any]:
@@ -59,12 +64,12 @@ def render_members(request: Request, receipts: Receipts) -> dict[str, Any]:
         receipts.kept(name)
     if not request.stream:
         members["stream"] = False
+    if request.dialect not in ("", NAME):
+        drop_foreign(request, receipts)
+        return members
     for name, value in request.extra.items():
-        if request.dialect in ("", NAME):
-            members[name] = value
-            receipts.kept(name)
-        else:
-            receipts.dropped(name, f"a member of {request.dialect} only")
+        members[name] = value
+        receipts.kept(name)
     return members
 
 
@@ -104,7 +109,7 @@ def _render_turn(turn: Turn, where: str, receipts: Receipts) -> Iterator[dict[st
         return
     content = results[0].content if results else turn.parts
     message = _plain_message(turn, where, receipts)
-    message["content"] = list(_render_content(content, where))
+    message["content"] = list(_render_content(content, turn.role, where))
     yield message
 
 
@@ -113,18 +118,31 @@ def _plain_message(turn: Turn, where: str, receipts: Receipts) -> dict[str, Any]
     parts = [
         msgspec.structs.replace(part, content=()) if isinstance(part, ToolResultPart) else part
         for part in turn.parts
-        if not isinstance(part, MediaPart)
+        if not isinstance(part, MediaPart) and not (isinstance(part, OpaquePart) and _own(part))
     ]
     message = render_messages((msgspec.structs.replace(turn, parts=tuple(parts)),))[0]
     if message.pop("parts", None) is not None:
-        receipts.dropped(f"{where}.parts", "a message with media has no place for them", harmless=True)
+        message.pop("opaque", None)  # beside ``parts`` only it is a member of this protocol
+        # what a model said beside its words only its own back-end wants; what a user said was meant
+        harmless = turn.role in ("assistant", "tool") or not any(part.opaque for part in parts)
+        receipts.dropped(f"{where}.parts", "a message with media has no place for them", harmless=harmless)
     return message
 
 
-def _render_content(parts: Iterable[Part], where: str) -> Iterator[dict[str, Any]]:
+def _own(part: OpaquePart) -> dict[str, Any]:
+    return {name: value for key in _OWN for name, value in part.opaque.get(key, {}).items()}
+
+
+def _render_content(parts: Iterable[Part], role: Role, where: str) -> Iterator[dict[str, Any]]:
     for part in parts:
         if isinstance(part, TextPart):
             yield {"type": "text", "text": part.text}
+        elif isinstance(part, OpaquePart):
+            own = _own(part)
+            if own:
+                yield own
+            elif role != "assistant":
+                raise UnsupportedFeatureError(f"{where}: a part that only {', '.join(part.opaque) or 'nobody'} reads")
         elif isinstance(part, MediaPart):
             if part.file_id is not None and part.kind != "document":
                 raise UnsupportedFeatureError(

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from backstream.dialects.extras import drop_foreign
 from backstream.dialects.ollama.request_turns import render_turns
 from backstream.dialects.ollama.vendor import NAME, OPTIONS, RUNTIME_OPTIONS
 from backstream.errors import InvalidRequestError
@@ -86,14 +87,15 @@ def _chosen_tools(request: Request, receipts: Receipts) -> list[dict[str, Any]]:
     choice = request.tool_choice or ToolChoice()
     if request.tool_choice is not None:
         _note_tool_choice(choice, receipts)
-    if choice.mode == "none":
-        return []
-    rendered = (
-        _render_tool(tool, f"tools[{index}]", receipts)
-        for index, tool in enumerate(request.tools)
-        if not choice.names or tool.name in choice.names
-    )
-    return [tool for tool in rendered if tool is not None]
+    rendered: list[dict[str, Any]] = []
+    for index, tool in enumerate(request.tools):
+        chosen = choice.mode != "none" and (not choice.names or tool.name in choice.names)
+        if not tool.name and not _own_of(tool):
+            why = "a tool that only another back-end runs"
+            receipts.dropped(f"tools[{index}]", why, harmless=choice.mode == "none")
+        elif chosen:
+            rendered.append(_render_tool(tool, f"tools[{index}]", receipts))
+    return rendered
 
 
 def _note_tool_choice(choice: ToolChoice, receipts: Receipts) -> None:
@@ -108,12 +110,13 @@ def _note_tool_choice(choice: ToolChoice, receipts: Receipts) -> None:
         receipts.kept("tool_choice")
 
 
-def _render_tool(tool: Tool, where: str, receipts: Receipts) -> dict[str, Any] | None:
-    own = {**tool.opaque.get("", {}), **tool.opaque.get(NAME, {})}
+def _own_of(tool: Tool) -> dict[str, Any]:
+    return {**tool.opaque.get("", {}), **tool.opaque.get(NAME, {})}
+
+
+def _render_tool(tool: Tool, where: str, receipts: Receipts) -> dict[str, Any]:
+    own = _own_of(tool)
     if not tool.name:
-        if not own:
-            receipts.dropped(where, "a tool that only another back-end runs")
-            return None
         return own
     function: dict[str, Any] = {"name": tool.name}
     if tool.description is not None:
@@ -167,10 +170,11 @@ def _render_reasoning(settings: ReasoningSettings, members: dict[str, Any], rece
 
 
 def _add_extra(request: Request, members: dict[str, Any], options: dict[str, Any], receipts: Receipts) -> None:
+    if request.dialect not in ("", NAME):
+        drop_foreign(request, receipts)
+        return
     for name, value in request.extra.items():
-        if request.dialect not in ("", NAME):
-            receipts.dropped(name, f"a member of {request.dialect} only")
-        elif name == "options" and isinstance(value, Mapping):
+        if name == "options" and isinstance(value, Mapping):
             options.update(value)
             receipts.kept(name)
         elif request.dialect == "" and name in RUNTIME_OPTIONS:

@@ -6,7 +6,7 @@ a call and ``tool_call_id`` of a result are known to newer servers; older ones p
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from backstream.dialects.ollama.vendor import NAME, object_text
@@ -57,11 +57,16 @@ class _TurnRenderer:
             messages.append(self._render_message(turn, rest, where))
         if turn.name is not None:
             self._receipts.dropped(f"{where}.name", "Ollama's messages have no names")
-        for opaque in (turn.opaque, *(part.opaque for part in turn.parts)):
-            for dialect in opaque:
-                if dialect not in ("", NAME):
-                    self._receipts.dropped(f"{where}.opaque.{dialect}", "for another back-end", harmless=True)
+        self._note_foreign(turn.opaque, where)
+        for part in turn.parts:
+            self._note_foreign(part.opaque, where, harmless=turn.role in ("assistant", "tool"))
         return messages
+
+    def _note_foreign(self, opaque: Mapping[str, Any], where: str, *, harmless: bool = True) -> None:
+        """What a model said beside its words only its own back-end wants; what a user said was meant."""
+        for dialect in opaque:
+            if dialect not in ("", NAME):
+                self._receipts.dropped(f"{where}.opaque.{dialect}", "for another back-end", harmless=harmless)
 
     def _render_message(self, turn: Turn, parts: Sequence[Part], where: str) -> dict[str, Any]:
         role = "system" if turn.role == "developer" else turn.role
@@ -76,7 +81,7 @@ class _TurnRenderer:
             message["tool_calls"] = calls
         for part in parts:
             if isinstance(part, OpaquePart):
-                message |= {**part.opaque.get("", {}), **part.opaque.get(NAME, {})}
+                message |= _own(part, turn, where)
         return message | dict(turn.opaque.get(NAME, {}))
 
     def _render_content(self, parts: Sequence[Part], where: str) -> dict[str, Any]:
@@ -157,3 +162,10 @@ class _TurnRenderer:
         if call_id:
             return self._names.get(call_id)
         return self._unnamed_calls.pop(0) if self._unnamed_calls else None
+
+
+def _own(part: OpaquePart, turn: Turn, where: str) -> dict[str, Any]:
+    own = {**part.opaque.get("", {}), **part.opaque.get(NAME, {})}
+    if own or turn.role == "assistant":
+        return own
+    raise UnsupportedFeatureError(f"{where}: a part that only {', '.join(part.opaque) or 'nobody'} reads")

@@ -67,17 +67,18 @@ class _ItemRenderer:
             self._receipts.dropped(f"{where}.name", "messages have no names here")
         self._note_foreign(turn.opaque, where)
         for part in turn.parts:
-            self._note_foreign(part.opaque, where)
+            self._note_foreign(part.opaque, where, harmless=turn.role in ("assistant", "tool"))
             if part.cache_control is not None and (turn.role == "assistant" or isinstance(part, ToolResultPart)):
                 self._receipts.dropped(f"{where}.cache_control", "only questions are marked", harmless=True)
         if turn.role == "assistant":
             return self._render_answer(turn, where)
         return self._render_question(turn, where)
 
-    def _note_foreign(self, opaque: Mapping[str, Any], where: str) -> None:
+    def _note_foreign(self, opaque: Mapping[str, Any], where: str, *, harmless: bool = True) -> None:
+        """What a model said beside its words only its own back-end wants; what a user said was meant."""
         for dialect in opaque:
             if dialect not in ("", NAME):
-                self._receipts.dropped(f"{where}.opaque.{dialect}", "for another back-end", harmless=True)
+                self._receipts.dropped(f"{where}.opaque.{dialect}", "for another back-end", harmless=harmless)
 
     # --- what users, developers and tools say -------------------------------------------------------------------------
 
@@ -103,7 +104,7 @@ class _ItemRenderer:
             return [self._render_result(part, where)]
         if turn.role == "tool":
             if isinstance(part, OpaquePart):
-                return [_own(part)] if _own(part) else []
+                return [_own_of_asker(part, where)]
             raise UnsupportedFeatureError(f"{where}: a turn of a tool can hold only results")
         return None
 
@@ -117,8 +118,7 @@ class _ItemRenderer:
         if isinstance(part, MediaPart):
             return [self._lay_over(render_media(part, where), part)]
         if isinstance(part, OpaquePart):
-            own = _own(part)
-            return [own] if own else []
+            return [_own_of_asker(part, where)]
         if isinstance(part, ReasoningPart):
             self._receipts.dropped(f"{where}.reasoning", "only an answer reasons", harmless=True)
             return []
@@ -227,6 +227,13 @@ def _own(part: Part) -> Item:
     """What is laid over a part; a caller's own members, of no dialect, count only where there is nothing else."""
     own = part.opaque.get(NAME, {})
     return {**part.opaque.get("", {}), **own} if isinstance(part, OpaquePart) else dict(own)
+
+
+def _own_of_asker(part: OpaquePart, where: str) -> Item:
+    own = _own(part)
+    if not own:
+        raise UnsupportedFeatureError(f"{where}: a part that only {', '.join(part.opaque) or 'nobody'} reads")
+    return own
 
 
 def _said(part: Part) -> Item:

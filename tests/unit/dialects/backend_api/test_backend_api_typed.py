@@ -301,8 +301,37 @@ def test_results_with_media() -> None:
 
 def test_what_a_message_with_media_cannot_hold_is_said() -> None:
     parts = (MediaPart(kind="image", url="https://h/i", detail="low"), TextPart(text="x", opaque={"gemini": {"a": 1}}))
-    body, receipts = rendered(user(*parts, OpaquePart(opaque={"gemini": {"b": 2}})))
+    body, receipts = rendered(user(*parts))
     assert [part["type"] for part in body["messages"][0]["content"]] == ["image_url", "text"]
+    assert receipts == ["messages[0].parts dropped (a message with media has no place for them)"]
+    for role, opaque, harmless in [("user", {"gemini": {"a": 1}}, False), ("assistant", {"gemini": {"a": 1}}, True)]:
+        said = TextPart(text="x", opaque=opaque)
+        turn = Turn(role=role, parts=(parts[0], said), opaque={"gemini": {"b": 2}})
+        found = Receipts()
+        (data,) = PLAIN.render_request(Request(turns=(turn,)), found).body
+        (message,) = json.loads(data)["messages"]
+        assert set(message) == {"role", "content"}
+        assert [receipt.harmless for receipt in found] == [harmless]
+    marked = TextPart(text="x", cache_control={"type": "ephemeral"})
+    found = Receipts()
+    PLAIN.render_request(user(parts[0], marked), found)
+    assert [receipt.harmless for receipt in found] == [True]
+
+
+def test_a_part_beside_media_that_the_server_cannot_read_is_refused() -> None:
+    image = MediaPart(kind="image", url="https://h/i", detail="low")
+    known = OpaquePart(opaque={"openai_chat": {"type": "hologram", "x": 1}})
+    body, receipts = rendered(user(image, known))
+    assert [part["type"] for part in body["messages"][0]["content"]] == ["image_url", "hologram"]
+    assert receipts == []
+    foreign = OpaquePart(opaque={"gemini": {"b": 2}})
+    with pytest.raises(UnsupportedFeatureError, match=r"messages\[0\]: a part that only gemini reads"):
+        rendered(user(image, foreign))
+    with pytest.raises(UnsupportedFeatureError, match="only nobody reads"):
+        rendered(user(image, OpaquePart()))
+    turn = Turn(role="assistant", parts=(ReasoningPart(text="Hm."), image, foreign))
+    body, receipts = rendered(Request(turns=(turn,)))
+    assert [part["type"] for part in body["messages"][0]["content"]] == ["image_url"]
     assert receipts == ["messages[0].parts dropped (a message with media has no place for them)"]
 
 

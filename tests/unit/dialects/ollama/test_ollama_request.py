@@ -375,19 +375,41 @@ def test_what_belongs_to_this_dialect_is_laid_over_and_the_rest_left_out() -> No
         parts=(
             TextPart(text="Hi", opaque={NAME: {"a": 1}, "gemini": {"b": 2}}, cache_control={"type": "ephemeral"}),
             OpaquePart(opaque={"": {"c": 3}, NAME: {"d": 4}}),
-            OpaquePart(opaque={"gemini": {"e": 5}}),
         ),
         opaque={NAME: {"role": "control"}},
     )
     receipts = Receipts()
     (data,) = OLLAMA.render_request(Request(turns=(turn,)), receipts).body
     assert b'[{"role":"control","content":"Hi","a":1,"c":3,"d":4}]' in data
-    assert all(receipt.harmless for receipt in receipts)
-    assert [receipt.what for receipt in receipts] == [
-        "messages[0].cache_control",
-        "messages[0].opaque.gemini",
-        "messages[0].opaque.gemini",
+    assert [(receipt.what, receipt.harmless) for receipt in receipts] == [
+        ("messages[0].cache_control", True),
+        ("messages[0].opaque.gemini", False),  # what a user said was meant
     ]
+
+
+def test_a_part_that_only_another_back_end_reads_is_left_out_of_an_answer_only() -> None:
+    part = OpaquePart(opaque={"gemini": {"e": 5}})
+    receipts = Receipts()
+    OLLAMA.render_request(Request(turns=(Turn(role="assistant", parts=(part,)),)), receipts)
+    assert [(receipt.what, receipt.harmless) for receipt in receipts] == [("messages[0].opaque.gemini", True)]
+    for role in ("system", "developer", "user", "tool"):
+        with pytest.raises(UnsupportedFeatureError, match=r"messages\[0\]: a part that only gemini reads"):
+            sent(Request(turns=(Turn(role=role, parts=(part,)),)))
+    with pytest.raises(UnsupportedFeatureError, match="only nobody reads"):
+        sent(Request(turns=(Turn(role="user", parts=(OpaquePart(),)),)))
+
+
+@pytest.mark.parametrize(
+    ("choice", "harmless"),
+    [(None, False), (ToolChoice(mode="tool", names=("f",)), False), (ToolChoice(mode="none"), True)],
+)
+def test_a_tool_of_another_vendor_leaves_a_receipt_whatever_is_chosen(
+    choice: ToolChoice | None, harmless: bool
+) -> None:
+    tools = (Tool(name="f"), Tool(opaque={"gemini": {"googleSearch": {}}}))
+    receipts = Receipts()
+    OLLAMA.render_request(Request(tools=tools, tool_choice=choice), receipts)
+    assert [receipt.harmless for receipt in receipts if receipt.what == "tools[1]"] == [harmless]
 
 
 def test_a_callers_further_members_go_where_ollama_looks_for_them() -> None:

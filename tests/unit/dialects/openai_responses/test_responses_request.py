@@ -223,7 +223,7 @@ def test_reasoning_that_nobody_stored_is_left_out() -> None:
 
 def test_what_is_another_back_ends_is_left_out() -> None:
     turn = answer(ReasoningPart(text="Hm.", opaque={"gemini": {"x": 1}}), OpaquePart(opaque={"gemini": {"y": 1}}))
-    assert items(turn, user(OpaquePart(opaque={"gemini": {}}), ReasoningPart(text="?"), TextPart(text="Hi"))) == [
+    assert items(turn, user(ReasoningPart(text="?"), TextPart(text="Hi"))) == [
         {"type": "message", "role": "user", "content": "Hi"}
     ]
     told = receipts_of(ask(turn))
@@ -231,6 +231,24 @@ def test_what_is_another_back_ends_is_left_out() -> None:
         "messages[0].opaque.gemini": ("dropped", None),
         "messages[0].reasoning": ("dropped", None),
     }
+
+
+@pytest.mark.parametrize("role", ["system", "developer", "user", "tool"])
+def test_a_part_of_a_question_that_only_another_back_end_reads_is_refused(role: Any) -> None:
+    turn = Turn(role=role, parts=(OpaquePart(opaque={"anthropic_messages": {"type": "search_result"}}),))
+    with pytest.raises(UnsupportedFeatureError, match=r"messages\[0\]: a part that only anthropic_messages reads"):
+        sent(ask(turn))
+    with pytest.raises(UnsupportedFeatureError, match="only nobody reads"):
+        sent(ask(Turn(role=role, parts=(OpaquePart(),))))
+
+
+def test_what_only_another_back_end_reads_of_a_question_was_meant() -> None:
+    receipts = Receipts()
+    other = {"gemini": {"x": 1}}
+    turns = (user(TextPart(text="a", opaque=other)), answer(TextPart(text="b", opaque=other)))
+    DIALECT.render_request(ask(*turns), receipts)
+    told = [(receipt.what, receipt.harmless) for receipt in receipts if "opaque" in receipt.what]
+    assert told == [("messages[0].opaque.gemini", False), ("messages[1].opaque.gemini", True)]
 
 
 def test_texts_of_one_message_share_it() -> None:
@@ -264,7 +282,7 @@ def test_parts_that_only_this_back_end_knows() -> None:
     content = {"type": "input_text", "text": "x", "prompt_cache_breakpoint": {"mode": "explicit"}}
     turns = (
         answer(OpaquePart(opaque={NAME: item})),
-        Turn(role="tool", parts=(OpaquePart(opaque={NAME: output}), OpaquePart(opaque={"gemini": {}}))),
+        Turn(role="tool", parts=(OpaquePart(opaque={NAME: output}),)),
         user(OpaquePart(opaque={"": content})),
     )
     assert items(*turns) == [item, output, {"type": "message", "role": "user", "content": [content]}]
