@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from backstream.request import Receipts, Request
@@ -16,8 +16,16 @@ _HARMLESS: Final[Mapping[str, str]] = {
 }
 
 
-def drop_foreign(request: Request, receipts: Receipts) -> None:
-    """Note each member of ``extra`` as dropped; those that change nothing of the answer, as harmless."""
+def drop_foreign(request: Request, receipts: Receipts, *, known: Collection[str] = ()) -> None:
+    """Note each member of ``extra`` as dropped; those that change nothing of the answer, as harmless.
+
+    Args:
+        request: The request.
+        receipts: Where to note it.
+        known: Members that both dialects have, and that are not dropped. Default none.
+    """
     for name in request.extra:
+        if name in known:
+            continue
         why = _HARMLESS.get(name, f"a member of {request.dialect} only")
         receipts.dropped(name, why, harmless=name in _HARMLESS)

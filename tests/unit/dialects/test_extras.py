@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
+import msgspec
 import pytest
 
 from backstream.client.explain import explain
+from backstream.dialects.names import dialect_for
 from backstream.providers.table import ROWS
+from backstream.request import Receipts
+from backstream.request.call import parse_call
 
 BODY = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
 
@@ -15,7 +21,7 @@ def dropped(to: str, **members: object) -> dict[str, bool]:
     return {receipt.what: receipt.harmless for receipt in receipts if receipt.outcome == "dropped"}
 
 
-@pytest.mark.parametrize("to", ["anthropic_messages", "gemini"])
+@pytest.mark.parametrize("to", ["anthropic_messages", "gemini", "ollama", "backend_api"])
 def test_how_a_client_wants_its_stream_is_dropped_harmlessly(to: str) -> None:
     given = {
         "stream": True,
@@ -24,6 +30,33 @@ def test_how_a_client_wants_its_stream_is_dropped_harmlessly(to: str) -> None:
         "web_search_options": {},
     }
     assert dropped(to, **given) == {"stream_options": True, "prompt_cache_key": True, "web_search_options": False}
+
+
+def test_responses_know_some_members_of_chat_completions() -> None:
+    given = {"safety_identifier": "s", "prompt_cache_key": "k", "prompt_cache_retention": "24h"}
+    found = explain({**BODY, **given, "stream_options": {}, "prediction": {}}, to="openai_responses")
+    assert {name: found.body.get(name) for name in given} == given
+    told = {receipt.what: (receipt.outcome, receipt.harmless) for receipt in found.receipts}
+    assert told == {
+        **dict.fromkeys(given, ("kept", False)),
+        "stream_options": ("dropped", True),
+        "prediction": ("dropped", False),
+    }
+
+
+@pytest.mark.parametrize("written_in", ["openai_chat", ""])
+def test_the_two_ids_of_a_user_are_both_sent(written_in: str) -> None:
+    request = parse_call("m", [{"role": "user", "content": "Hi"}], (), {"user": "u", "safety_identifier": "s"})
+    receipts = Receipts()
+    rendered = dialect_for("openai_responses").render_request(
+        msgspec.structs.replace(request, dialect=written_in), receipts
+    )
+    body = json.loads(b"".join(piece for piece in rendered.body if isinstance(piece, bytes)))
+    assert (body["user"], body["safety_identifier"]) == ("u", "s")
+    assert [(receipt.what, receipt.outcome) for receipt in receipts] == [
+        ("user", "kept"),
+        ("safety_identifier", "kept"),
+    ]
 
 
 @pytest.mark.parametrize("to", ["openai", "azure", "mistral", "groq", "cerebras"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from backstream.dialects.extras import drop_foreign
 from backstream.dialects.openai_responses.members import NAME
 from backstream.dialects.openai_responses.request_items import render_items
 from backstream.errors import InvalidRequestError
@@ -32,6 +33,9 @@ _KEPT: Final = frozenset(
     }
 )
 _RENAMED: Final[Mapping[str, str]] = {"max_tokens": "max_output_tokens", "user": "safety_identifier"}
+_CHAT: Final = "openai_chat"
+_OF_CHAT: Final = frozenset({"safety_identifier", "prompt_cache_key", "prompt_cache_retention"})
+"""Members that chat completions have too, with the same meaning."""
 _NO_PLACE: Final[Mapping[str, str]] = {
     "safety_settings": "known to Gemini only",
     "modalities": "an image is asked for by the tool image_generation; there is no sound",
@@ -73,6 +77,9 @@ def _render_parameters(request: Request, members: dict[str, Any], receipts: Rece
             continue
         if name in _KEPT:
             members[name] = value
+            receipts.kept(name)
+        elif name == "user" and "safety_identifier" in request.extra and request.dialect in ("", _CHAT):
+            members[name] = value  # the older name; ids of two kinds where a client gives both
             receipts.kept(name)
         elif name in _RENAMED:
             members[_RENAMED[name]] = value
@@ -225,10 +232,12 @@ def _render_include(request: Request, members: dict[str, Any]) -> None:
 def _add_extra(request: Request, members: dict[str, Any], receipts: Receipts) -> None:
     if request.logprobs is not None:
         receipts.renamed("logprobs", "include")
-    for name, value in request.extra.items():
-        if request.dialect not in ("", NAME):
-            receipts.dropped(name, f"a member of {request.dialect} only")
-            continue
+    extra: Mapping[str, Any] = request.extra
+    if request.dialect not in ("", NAME):
+        known = _OF_CHAT & request.extra.keys() if request.dialect == _CHAT else frozenset[str]()
+        drop_foreign(request, receipts, known=known)
+        extra = {name: request.extra[name] for name in request.extra if name in known}
+    for name, value in extra.items():
         receipts.kept(name)
         join = _JOINED.get(name)
         members[name] = join(members[name], value) if join is not None and name in members else value
