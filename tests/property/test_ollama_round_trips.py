@@ -137,8 +137,9 @@ def answers(draw: Any) -> list[RawResponse]:
     chunks += [Reasoning(token=text) for text in draw(st.lists(texts, max_size=2))]
     for number in range(draw(st.integers(0, 4))):
         kind = draw(st.sampled_from(["text", "call", "image", "logprobs"]))
-        if kind == "text":  # as a dialect may number them
-            chunks.append(Content(content=draw(texts.filter(lambda text: "<" not in text)), part=draw(counts)))
+        if kind == "text":  # as a dialect may number them: each part in one piece, so that it keeps its place
+            part = draw(st.none() | st.just(number))
+            chunks.append(Content(content=draw(texts.filter(lambda text: "<" not in text)), part=part))
         elif kind == "call":
             chunks += pieces_of(number, draw(st.tuples(st.just("") | names, names, arguments)), draw(st.integers(0, 9)))
         elif kind == "image":
