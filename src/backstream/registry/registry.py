@@ -218,9 +218,9 @@ class Registry:
         if provider is not None:
             return await self._models_of(provider, refresh=refresh)
         await self.discover()
-        first: dict[str, str] = {}  # a server that has several rows, one for each of its dialects, is asked once
+        first: dict[tuple[str, object], str] = {}  # a server with several rows, one for each dialect, is asked once
         for name in self._usable():
-            first.setdefault((self.row(name) or self._rows[name]).url, name)
+            first.setdefault(((self.row(name) or self._rows[name]).url, self._account(name)), name)
         asked = await asyncio.gather(*(self._models_or_none(name, refresh=refresh) for name in first.values()))
         return [model for models in asked for model in models]
 
@@ -246,6 +246,13 @@ class Registry:
             )
             models = [*listed] or models
         return [msgspec.structs.replace(each, provider=name, price=self._price(name, each)) for each in models]
+
+    def _account(self, name: str) -> object:
+        """Return what is the same for two rows of one server only where their keys are: another key, other models."""
+        settings = self.config.providers.get(name)
+        if settings is not None and (own := settings.key or settings.key_file):
+            return own
+        return key_in_sight(self.row(name) or self._rows[name], settings, self._environ)
 
     def _identity(self, name: str) -> str:
         row = self.row(name)

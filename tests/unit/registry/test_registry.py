@@ -217,6 +217,22 @@ async def test_all_models_are_those_of_whoever_answers(caplog: pytest.LogCapture
     assert {model.id for model in models if model.provider == "cohere"} == set(ROWS["cohere"].models)
 
 
+async def test_rows_of_one_server_with_keys_of_their_own_are_each_asked() -> None:
+    url = "http://gpu:8000/v1"
+    config = Config(
+        providers={
+            "keyless": ProviderConfig(url=url, key_variable="UNSET_KEY"),
+            "work": ProviderConfig(url=url, key_variable="WORK_KEY"),
+            "same": ProviderConfig(url=url, key_variable="WORK_KEY"),
+            "wrong": ProviderConfig(url=url, key=Secret("k1")),
+            "other": ProviderConfig(url=url, key=Secret("k2")),
+        }
+    )
+    models = await registry({"WORK_KEY": "k"}, config=config).models()
+    assert {model.provider for model in models} == {"work"}
+    assert sorted(Made.asked) == ["other", "work", "wrong"]
+
+
 async def test_models_of_one_that_cannot_be_asked_are_an_error() -> None:
     with pytest.raises(MissingKeyError):
         await registry().models("openai")
