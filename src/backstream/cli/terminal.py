@@ -42,12 +42,12 @@ def can_style(stream: TextIO | None) -> bool:
 
 
 def width_of(stream: TextIO) -> tuple[int, int]:
-    """Return the columns and rows of a terminal of the moment."""
+    """Return the columns and rows of a terminal of the moment; 80 and 24 where it tells none."""
     try:
         size = os.get_terminal_size(stream.fileno())
     except (OSError, ValueError):
         size = shutil.get_terminal_size()
-    return max(size.columns, 1) or 80, max(size.lines, 2) or 24
+    return size.columns or 80, max(size.lines or 24, 2)
 
 
 def make_tolerant() -> None:
