@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import re
 from collections.abc import Collection, Mapping
 from typing import Final
 
@@ -12,6 +14,25 @@ from backstream.errors import ConfigurationError, UnknownModelError, UnknownProv
 __all__ = ["Names", "Target"]
 
 _MOST_NAMED: Final = 6
+_WORD: Final = re.compile("o(?=[0-9])|[a-z]+")
+_MAKERS: Final = {
+    "claude": "anthropic",
+    "gpt": "openai",
+    "chatgpt": "openai",
+    "o": "openai",
+    "gemini": "gemini",
+    "grok": "xai",
+    "mistral": "mistral",
+    "magistral": "mistral",
+    "ministral": "mistral",
+    "codestral": "mistral",
+    "deepseek": "deepseek",
+    "command": "cohere",
+    "sonar": "perplexity",
+    "kimi": "moonshot",
+    "glm": "zai",
+}
+"""The word that models' names begin with → the provider that makes them and is named first for them."""
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -87,7 +108,21 @@ class Names(msgspec.Struct, frozen=True, kw_only=True):
         models = [model for known in self.models.values() for model in known]
         if provider is not None and not any(model.startswith(f"{provider}/") for model in models):
             raise UnknownProviderError(provider, self.defaults)
-        raise UnknownModelError(name, dict.fromkeys([*self.aliases, *models, *self.defaults]))
+        # names of providers and models are all short words: what is only somewhat alike would be a silly guess
+        alike = difflib.get_close_matches(name, [*self.aliases, *models], n=6, cutoff=0.6)
+        alike += difflib.get_close_matches(name, self.defaults, n=3, cutoff=0.85)
+        error = UnknownModelError(name, dict.fromkeys(alike))
+        maker = _MAKERS.get(_family(name), "")
+        if maker in self.defaults and not any(_family(each) == _family(name) for each in alike):
+            error.nearest = [f"{maker}/{name[:80]}"]
+            error.remedy = f"did you mean {maker}/{name[:80]}?"
+        raise error
+
+
+def _family(name: str) -> str:
+    """Return the word a model's name begins with: ``claude`` of ``claude-sonnet-4-5``."""
+    found = _WORD.match(name.rpartition("/")[2].lower())
+    return found[0] if found is not None else ""
 
 
 def _find(name: str, known: Collection[str]) -> str | None:

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from backstream.credentials import Secret
-from backstream.errors import BackstreamError, UnknownModelError, UnknownProviderError
+from backstream.errors import BackstreamError, CallerError, UnknownModelError, UnknownProviderError
 from backstream.models import ModelInfo, Price
 from backstream.providers.base import Provider
 from backstream.providers.dialect_provider import DialectProvider
@@ -190,7 +190,8 @@ class Registry:
         Raises:
             UnknownProviderError: No such provider; names the nearest ones.
             UnknownModelError: No such model; names the nearest ones.
-            ConfigurationError: The name is ambiguous; names the candidates.
+            ConfigurationError: The name is ambiguous; names the candidates. Or it is an alias of no known model; names
+                its place in the file.
         """
         if not model:
             return (await self.default()).target
@@ -200,7 +201,12 @@ class Registry:
                 return self._names().resolve(model)
             except (UnknownModelError, UnknownProviderError):
                 await learn()
-        return self._names().resolve(model)
+        try:
+            return self._names().resolve(model)
+        except (UnknownModelError, UnknownProviderError) as error:
+            if model not in self.config.aliases:
+                raise
+            raise self.config.error(["aliases", model], f"leads nowhere: {error.problem}", error.remedy) from None
 
     async def models(self, provider: str | None = None, *, refresh: bool = False) -> Sequence[ModelInfo]:
         """Return the models of a provider, asking it where its list is not known or old.
@@ -335,7 +341,11 @@ class Registry:
             CallerError: The configured name means nothing.
         """
         if self.config.defaults.model:
-            target = await self.resolve(self.config.defaults.model)
+            try:
+                target = await self.resolve(self.config.defaults.model)
+            except CallerError as error:
+                error.problem = f"the model of {self.config.model_from} cannot be used: {error.problem}"
+                raise
             return Choice(target, f"named in {self.config.model_from}")
         found = await self.discover()
         return await choose_default(self._rows, self.config, self._environ, found, self._models_or_none)

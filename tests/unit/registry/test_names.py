@@ -8,7 +8,16 @@ from backstream.errors import CallerError, ConfigurationError, UnknownModelError
 from backstream.registry.names import Names, Target
 
 NAMES = Names(
-    defaults={"openai": "", "mistral": "mistral-large-latest", "groq": "", "together": "", "ollama": "", "echo": ""},
+    defaults={
+        "openai": "",
+        "anthropic": "",
+        "azure-responses": "",
+        "mistral": "mistral-large-latest",
+        "groq": "",
+        "together": "",
+        "ollama": "",
+        "echo": "",
+    },
     aliases={"fast": "groq/llama", "quick": "fast", "big": "gpt-5", "mistral-old": "mistral"},
     models={
         "openai": ("gpt-5", "gpt-5-mini"),
@@ -52,6 +61,11 @@ def test_a_name_means(name: str, provider: str, model: str) -> None:
         ("gpt-6", UnknownModelError, "unknown model 'gpt-6'; did you mean gpt-5"),
         ("zzzz", UnknownModelError, "unknown model 'zzzz'; list the models there are"),
         ("fats", UnknownModelError, "did you mean fast"),
+        ("mistrl", UnknownModelError, "did you mean mistral"),
+        ("llama9", UnknownModelError, "unknown model 'llama9'; did you mean llama?"),
+        ("claude-sonnet-4-5", UnknownModelError, "did you mean anthropic/claude-sonnet-4-5?"),
+        ("o3", UnknownModelError, "did you mean openai/o3?"),
+        ("deepseek-chat", UnknownModelError, "unknown model 'deepseek-chat'; list the models there are"),
         ("opnai/gpt-5", UnknownProviderError, "unknown provider 'opnai'; did you mean openai?"),
         ("zzz/gpt-5", UnknownProviderError, "unknown provider 'zzz'; list the providers there are"),
         ("meta-llama/scuot", UnknownModelError, "did you mean meta-llama/scout"),

@@ -22,7 +22,7 @@ from backstream.errors import (
 from backstream.models import ModelInfo, Price
 from backstream.providers.echo import Echo
 from backstream.providers.table import ROWS, Row
-from backstream.registry.config import Config, Defaults, ProviderConfig
+from backstream.registry.config import Config, Defaults, ProviderConfig, load_config
 from backstream.registry.discovery import Found
 from backstream.registry.models import ModelCache
 from backstream.registry.names import Target
@@ -338,3 +338,31 @@ async def test_a_plugin_that_was_preferred_takes_the_place_of_the_built_in(
     for name in ("openai", "echo"):
         provider: Any = await made.provider(name)
         assert provider.__name__ == "Own"
+
+
+@pytest.mark.parametrize(
+    ("environ", "text", "said"),
+    [
+        ({"BACKSTREAM_MODEL": "nope"}, "", "the model of BACKSTREAM_MODEL cannot be used: unknown model 'nope'"),
+        ({}, "[defaults]\nmodel = 'zzz/nope'\n", "c.toml cannot be used: unknown provider 'zzz'"),
+    ],
+)
+async def test_a_configured_model_that_means_nothing_names_its_place(
+    tmp_path: Path, environ: Mapping[str, str], text: str, said: str
+) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text(text)
+    with pytest.raises((UnknownModelError, UnknownProviderError)) as caught:
+        await registry(environ, config=load_config(path, environ=environ)).default()
+    assert said in str(caught.value)
+
+
+async def test_an_alias_that_leads_nowhere_names_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text("[aliases]\ngood = 'echo'\nfast = 'groqq/llama'\n")
+    made = registry(config=load_config(path, environ={}))
+    assert (await made.resolve("good")).provider == "echo"
+    with pytest.raises(ConfigurationError) as caught:
+        await made.resolve("fast")
+    said = f"{path}:3: aliases.fast leads nowhere: unknown provider 'groqq'; did you mean groq"
+    assert str(caught.value).startswith(said)
