@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from backstream.providers.dialect_provider import DialectProvider
 from backstream.providers.rows_shape import Row
 from backstream.registry.config import Config
 from backstream.registry.registry import Registry
@@ -152,3 +153,30 @@ async def test_backend_api_stays_with_the_providers_given(home: dict[str, str]) 
     async with serving(home) as (server, upstream):
         assert b"Echo" in (await server.converse()).body
         assert upstream.connections == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "members", "dialect"),
+    [
+        ("/v1/chat/completions", {}, "openai_chat"),
+        ("/v1/chat/completions", {"stream": True}, "openai_chat"),
+        ("/v1/messages", {}, "anthropic_messages"),
+        ("/v1/messages/count_tokens", {}, "anthropic_messages"),
+    ],
+)
+async def test_a_key_that_the_server_lacks_is_no_fault_of_the_client(
+    home: dict[str, str], path: str, members: Any, dialect: str
+) -> None:
+    async with serving(home, dialect=dialect, key_variables=("UNSET_KEY",)) as (server, _):
+        answer = await server.ask("POST", path, {"model": "work/first", **CHAT, **members})
+    assert answer.status == (529 if dialect == "anthropic_messages" else 503)
+    assert "this server has no key for work" in answer.message
+    assert "UNSET_KEY" not in answer.message
+    assert "api_key" not in answer.message
+
+
+async def test_a_provider_given_without_its_key_is_told_in_the_same_way() -> None:
+    work = Row(name="work", label="Work", url="http://127.0.0.1:1", key_variables=("K",), documentation="here")
+    async with running(app=create_app([DialectProvider(work, None)], Settings(keys_file=None))) as server:
+        answer = await server.ask("POST", "/v1/chat/completions", {"model": "first", **CHAT})
+    assert (answer.status, "this server has no key for " in answer.message) == (503, True)

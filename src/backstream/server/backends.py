@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
 
-from backstream.errors import UnknownModelError, UnsupportedFeatureError
+from backstream.errors import MissingKeyError, UnavailableError, UnknownModelError, UnsupportedFeatureError
 from backstream.models import ModelInfo
 from backstream.providers.dialect_provider import DialectProvider
 from backstream.providers.result import BlockSource
@@ -19,7 +20,22 @@ from backstream.request.call import render_call
 from backstream.server.catalog import Catalog
 from backstream.server.members import for_provider
 
-__all__ = ["BackEnd", "BackEnds"]
+__all__ = ["BackEnd", "BackEnds", "with_own_keys"]
+
+
+@contextlib.contextmanager
+def with_own_keys(provider: str) -> Iterator[None]:
+    """Turn a key that this server lacks into what it is for a client, who cannot mend it.
+
+    Raises:
+        UnavailableError: A key was missing; asking again does not help.
+    """
+    try:
+        yield
+    except MissingKeyError as missing:
+        error = UnavailableError(f"this server has no key for {provider}", phase="headers")
+        error.retryable = False
+        raise error from missing
 
 
 class BackEnd:
@@ -66,7 +82,8 @@ class BackEnd:
         """
         if not isinstance(self.provider, DialectProvider):
             raise UnsupportedFeatureError(f"{self.name} does not count tokens")
-        return await self.provider.count(msgspec.structs.replace(request, model=self.model))
+        with with_own_keys(self.name):
+            return await self.provider.count(msgspec.structs.replace(request, model=self.model))
 
 
 class BackEnds:
@@ -91,7 +108,8 @@ class BackEnds:
         Raises:
             UnknownModelError: Nobody.
             UnknownProviderError: What stands before the slash is no provider.
-            CallerError: The provider that is meant cannot be asked: its key is missing, say.
+            UnavailableError: This server has no key for the provider that is meant.
+            CallerError: The provider that is meant cannot be asked for another reason.
         """
         named, _, rest = model.partition("/")
         entry = self._catalog.entries.get(named) or next(
@@ -106,7 +124,8 @@ class BackEnds:
             first = next(iter(self._catalog.entries.values()))
             return BackEnd(first.name, first.provider, first.resolve(model), is_known=False)
         target = await self._registry.resolve(model)
-        provider = await self._registry.provider(target.provider)
+        with with_own_keys(target.provider):
+            provider = await self._registry.provider(target.provider)
         return BackEnd(target.provider, provider, target.model, is_known=True)
 
     async def models(self) -> Sequence[ModelInfo]:

@@ -6,7 +6,7 @@ from backstream.errors import BackstreamError, IncompleteStream
 from backstream.providers.result import BlockSource
 from backstream.reply import Block, End, has_content
 from backstream.request import Request
-from backstream.server.backends import BackEnd
+from backstream.server.backends import BackEnd, with_own_keys
 
 __all__ = ["GatedAnswer"]
 
@@ -34,6 +34,10 @@ class GatedAnswer:
         Raises:
             BackstreamError: The answer failed before any.
         """
+        with with_own_keys(self._back_end.name):
+            await self._wait()
+
+    async def _wait(self) -> None:
         self._source = await self._back_end.open(self._request)
         while not has_content(self.held):
             block = await self._source.read_block()
