@@ -176,7 +176,8 @@ async def test_a_key_that_the_server_lacks_is_no_fault_of_the_client(
 
 
 async def test_a_provider_given_without_its_key_is_told_in_the_same_way() -> None:
-    work = Row(name="work", label="Work", url="http://127.0.0.1:1", key_variables=("K",), documentation="here")
+    row = {"name": "work", "label": "Work", "url": "http://127.0.0.1:1", "dialect": "openai_chat"}
+    work = Row(**row, key_variables=("K",), documentation="here")  # type: ignore[arg-type]
     async with running(app=create_app([DialectProvider(work, None)], Settings(keys_file=None))) as server:
         answer = await server.ask("POST", "/v1/chat/completions", {"model": "first", **CHAT})
     assert (answer.status, "this server has no key for " in answer.message) == (503, True)
