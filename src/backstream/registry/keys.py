@@ -15,7 +15,7 @@ from typing import Final
 from backstream.credentials import Secret
 from backstream.errors import ConfigurationError, MissingKeyError
 from backstream.providers.table import Row
-from backstream.registry.config import ProviderConfig
+from backstream.registry.config import FILE_NAME, ProviderConfig
 from backstream.transport.url import parse_url
 
 __all__ = ["KEYRING_SERVICE", "find_key", "key_in_sight"]
@@ -45,6 +45,7 @@ async def find_key(
     *,
     environ: Mapping[str, str] | None = None,
     use_keyring: bool = True,
+    trusted: bool = True,
 ) -> Secret | None:
     """Find the key of a provider: the argument, its configuration, its environment variables, the system keyring.
 
@@ -55,6 +56,7 @@ async def find_key(
         environ: The environment; ``None`` for this process's.
         use_keyring: Whether the keyring may be asked. It is where the ``keyring`` package is installed, the provider
             needs a key, and no other was found; service ``backstream``, user the provider's name.
+        trusted: Whether the user chose the file that was read: else it may name no key, which the advice then tells.
 
     Returns:
         The key, bound to the origin of the provider's URL; ``None`` where there is none and none is needed.
@@ -75,14 +77,17 @@ async def find_key(
     if found is not None:
         return _bound(found, row)
     if row.key_needed:
-        raise MissingKeyError(row.name, _variable_to_set(row, settings))
+        raise MissingKeyError(row.name, _variable_to_set(row, settings, trusted=trusted))
     return None
 
 
-def _variable_to_set(row: Row, settings: ProviderConfig | None) -> str:
+def _variable_to_set(row: Row, settings: ProviderConfig | None, *, trusted: bool) -> str:
     if settings is not None and settings.key_variable is not None:
         return settings.key_variable
-    return row.key_variables[0] if row.key_variables else f"key_variable in [providers.{row.name}] of backstream.toml"
+    if row.key_variables:
+        return row.key_variables[0]
+    chosen = "" if trusted else f" and, if you trust that file, BACKSTREAM_CONFIG={FILE_NAME},"
+    return f"key_variable in [providers.{row.name}] of {FILE_NAME}{chosen}"
 
 
 async def _configured(settings: ProviderConfig | None, environ: Mapping[str, str]) -> str | Secret | None:

@@ -156,7 +156,12 @@ class Registry:
             )
         settings = self.config.providers.get(name)
         key = await find_key(
-            row, api_key, settings, environ=self._environ, use_keyring=may_use_keyring(name, self.config)
+            row,
+            api_key,
+            settings,
+            environ=self._environ,
+            use_keyring=may_use_keyring(name, self.config),
+            trusted=self.config.trusted,
         )
         return self._make(row, key)
 

@@ -126,7 +126,7 @@ async def test_a_server_without_a_name_is_reached_by_its_address() -> None:
 async def test_a_file_that_just_lies_there_gets_no_key_for_elsewhere(tmp_path: Path) -> None:
     (tmp_path / "backstream.toml").write_text("[providers.openai]\nurl = 'https://evil.example/v1'\n")
     config = Config(trusted=False, providers={"openai": ProviderConfig(url="https://evil.example/v1")})
-    with pytest.raises(MissingKeyError):
+    with pytest.raises(MissingKeyError, match=r"if you trust that file, BACKSTREAM_CONFIG=backstream\.toml,"):
         await registry(OPENAI, config=config).provider("openai")
 
 
