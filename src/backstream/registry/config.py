@@ -23,12 +23,23 @@ from backstream.request import Policy
 from backstream.transport.session import check_url
 from backstream.wire.http import check_field
 
-__all__ = ["Config", "Defaults", "ProviderConfig", "find_config", "load_config", "user_folder"]
+__all__ = [
+    "FILE_NAME",
+    "Config",
+    "Defaults",
+    "ProviderConfig",
+    "find_config",
+    "load_config",
+    "user_folder",
+    "without_url",
+]
 
 _LOGGER: Final = logging.getLogger("backstream.registry")
 _TABLES: Final = ("providers", "aliases", "defaults", "prices")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_AUTH: Final = re.compile(r"[A-Za-z0-9_-]+(?::\s*[A-Za-z0-9_-]*\s*)?")
 FILE_NAME: Final = "backstream.toml"
+"""What the file is called in the folders where it is looked for."""
 
 
 class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -113,6 +124,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         if self.document is not None:
             return self.document.error(keys, problem, remedy)
         return ConfigurationError(f"{'.'.join(keys)} {problem}", remedy)
+
+
+def without_url(error: ConfigurationError) -> str:
+    """Return what is wrong with a URL, without showing it: it may be a key in the wrong place."""
+    return re.sub(r"\Athe URL ['\"]\S+ ", "the URL ", error.problem)
 
 
 def user_folder(environ: Mapping[str, str], variable: str, below_home: str) -> Path:
@@ -224,7 +240,10 @@ class _Reader:
         try:
             url = None if found.url is None else check_url(found.url)
         except ConfigurationError as error:
-            raise self._document.error([*keys, "url"], f"is wrong: {error}") from None
+            raise self._document.error([*keys, "url"], f"is wrong: {without_url(error)}", error.remedy) from None
+        if found.auth is not None and not _AUTH.fullmatch(found.auth):
+            remedy = 'write "authorization: bearer", or a field alone such as "x-api-key"'
+            raise self._document.error([*keys, "auth"], "names no header field", remedy)
         for header, text in found.headers.items():
             try:
                 check_field(header, text)

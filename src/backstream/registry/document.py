@@ -7,7 +7,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, get_args, get_type_hints
 
 import msgspec
 
@@ -125,6 +125,9 @@ class Document:
         except msgspec.ValidationError as error:
             found = _WHERE.fullmatch(str(error))
             problem, inner = (found[1], found[2]) if found else (str(error), "")
+            if problem.startswith("Invalid enum value"):  # it goes on with the value
+                known = get_args(get_type_hints(type_)[inner])
+                raise self.error([*keys, inner], "has an unknown value", f"use one of: {', '.join(known)}") from None
             raise self.error([*keys, *filter(None, inner.split("."))], f"is wrong: {_first_small(problem)}") from None
 
 

@@ -7,10 +7,10 @@ from typing import Any, Final
 
 import msgspec
 
-from backstream.dialects.names import DIALECTS
+from backstream.dialects.names import DIALECTS, dialect_for
 from backstream.errors import ConfigurationError, UnknownProviderError
 from backstream.providers.table import Row, url_of
-from backstream.registry.config import Config, ProviderConfig
+from backstream.registry.config import Config, ProviderConfig, without_url
 from backstream.transport.session import check_url
 from backstream.transport.url import parse_url
 
@@ -62,7 +62,8 @@ def configured_rows(table: Mapping[str, Row], config: Config, environ: Mapping[s
     A row whose URL is moved to another origin loses its key variables: which key goes there must be said anew.
 
     Raises:
-        ConfigurationError: A new provider has neither ``url`` nor ``extends``, or extends an unknown one.
+        ConfigurationError: A new provider has neither ``url`` nor ``extends``, or extends an unknown one; or its
+            dialect does not know one of the quirks.
     """
     table = {name: _placed(row, environ) for name, row in table.items()}
     rows = dict(table)
@@ -71,7 +72,16 @@ def configured_rows(table: Mapping[str, Row], config: Config, environ: Mapping[s
             rows.pop(name, None)
         else:
             rows[name] = _changed(_base(name, settings, table, config), settings, trusted=config.trusted)
+            _check_quirks(rows[name].dialect, name, settings, config)
     return rows
+
+
+def _check_quirks(dialect: str, name: str, settings: ProviderConfig, config: Config) -> None:
+    for quirk, value in settings.quirks.items():
+        try:
+            dialect_for(dialect, {quirk: value})
+        except ConfigurationError as error:
+            raise config.error(["providers", name, "quirks", quirk], "is unknown", error.remedy) from None
 
 
 def may_use_keyring(name: str, config: Config) -> bool:
@@ -89,7 +99,7 @@ def _placed(row: Row, environ: Mapping[str, str]) -> Row:
         return msgspec.structs.replace(row, url=check_url(url_of(row, environ)))
     except ConfigurationError as error:
         raise ConfigurationError(
-            f"the environment variable {variable} is wrong: {error.problem}", error.remedy
+            f"the environment variable {variable} is wrong: {without_url(error)}", error.remedy
         ) from None
 
 

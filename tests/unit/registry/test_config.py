@@ -83,6 +83,7 @@ def test_a_whole_file_is_read(tmp_path: Path) -> None:
         ("providers = 1", 1, "providers is no table; write [providers]"),
         ("[providers]\nwork = 'http://x'", 2, "providers.work is no table; write [providers.work]"),
         ("[providers.work]\n\nurll = 'x'", 3, "providers.work.urll is unknown; did you mean url?"),
+        ("[providers.work]\nauth = 'nonsense thing more'", 2, "providers.work.auth names no header field; write"),
         ("[providers.work]\nurl = 1", 2, "providers.work.url is wrong: expected `str"),
         ("[providers.work]\nurl = 'ftp://x'", 2, "providers.work.url is wrong: "),
         ("[providers.work]\nurl = 'http://me:pw@x'", 2, "providers.work.url is wrong: "),
@@ -108,7 +109,7 @@ def test_a_whole_file_is_read(tmp_path: Path) -> None:
         ("[aliases]\na = 1", 2, "aliases.a is wrong: expected `str`, got `int`"),
         ("[aliases]\nx = 'y'\na = 'b'\nb = 'a'", 3, "aliases.a leads in a circle: a → b → a"),
         ("[defaults]\nmodle = 'x'", 2, "defaults.modle is unknown; did you mean model?"),
-        ("[defaults]\nreceipts = 'loud'", 2, "defaults.receipts is wrong: invalid enum value"),
+        ("[defaults]\nreceipts = 'loud'", 2, "defaults.receipts has an unknown value; use one of: strict, warn, drop"),
         ("[defaults]\ndeadlines = 1", 2, "defaults.deadlines is no table"),
         ("[defaults.deadlines]\ntotl = 1", 2, "defaults.deadlines.totl is unknown; did you mean total?"),
         ("[defaults.deadlines]\ntotal = -1", 2, "defaults.deadlines.total is wrong: deadline total=-1.0"),
@@ -128,7 +129,15 @@ def test_an_error_names_file_line_and_key(tmp_path: Path, text: str, line: int, 
 
 
 def test_no_error_shows_a_key(tmp_path: Path) -> None:
-    for text in ('[providers.a]\nkey = "sk-canary\\n"', "[providers.a]\nkey = ['sk-canary']", "key = sk-canary"):
+    for text in (
+        '[providers.a]\nkey = "sk-canary\\n"',
+        "[providers.a]\nkey = ['sk-canary']",
+        "key = sk-canary",
+        "[providers.a]\nurl = 'sk-canary'",
+        "[providers.a]\nauth = 'bearer sk-canary'",
+        "[providers.a]\ndialect = 'sk-canary'",
+        "[defaults]\nreceipts = 'sk-canary'",
+    ):
         with pytest.raises(ConfigurationError) as caught:
             load_config(write(tmp_path, text), environ={})
         assert "canary" not in f"{caught.value} {caught.value!r}"

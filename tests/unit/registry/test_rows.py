@@ -141,3 +141,20 @@ def test_a_server_can_be_named_by_its_address() -> None:
     assert row_at("http://127.0.0.1:9000", dialect="ollama").embeddings_path is None
     with pytest.raises(ConfigurationError, match="there is no dialect 'openai'; use one of: openai_chat"):
         row_at("http://127.0.0.1:9000", dialect="openai")
+
+
+def test_a_wrong_variable_is_not_shown() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        rows({"AZURE_OPENAI_ENDPOINT": "sk-canary"})
+    assert "canary" not in str(caught.value)
+
+
+def test_a_quirk_that_the_dialect_lacks_names_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text(
+        "[providers.work]\nurl = 'http://gpu'\nquirks = { think_tags = true }\n[providers.deepseek.quirks]\nnope = 1\n"
+    )
+    with pytest.raises(ConfigurationError) as caught:
+        configured_rows(ROWS, load_config(path, environ={}), {})
+    said = f"{path}:5: providers.deepseek.quirks.nope is unknown; it knows max_tokens, "
+    assert str(caught.value).startswith(said)
