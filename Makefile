@@ -18,8 +18,8 @@ $(STAMP): requirements/dev.txt pyproject.toml
 demo: $(STAMP)  ## watch a conversation about a picture stream out of the embedded backend
 	@$(BIN)/backstream chat "What is in this picture?" --media examples/lighthouse.png --param pace_seconds=0.02
 
-test: $(STAMP)  ## run every test
-	$(BIN)/python -m pytest
+test: $(STAMP)  ## run every test, a process for each core
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 conformance: $(STAMP)  ## run against foreign programs, each in an environment of its own
 	$(BIN)/python -m pytest tests/conformance -o norecursedirs=".* data"

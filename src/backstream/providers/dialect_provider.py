@@ -91,7 +91,7 @@ class DialectProvider(Services):
         self.dialect = dialect_for(row.dialect, row.quirks) if dialect is None else dialect
         self._key = self._bind(key)
         self._ssl = ssl
-        self._receipts = receipts
+        self._receipts: Policy = receipts
         self._sign = sign
 
     def __repr__(self) -> str:
@@ -184,11 +184,13 @@ class DialectProvider(Services):
     async def _render(
         self, request: Request, media: MediaListType, options: CallOptions
     ) -> tuple[RenderedRequest, tuple[Receipt, ...]]:
+        policy: Policy = options.receipts or self._receipts
+
         def render() -> tuple[RenderedRequest, tuple[Receipt, ...]]:
             turns = attach_media(request.turns, load_media(media))
             receipts = Receipts()
             rendered = self.dialect.render_request(msgspec.structs.replace(request, turns=turns), receipts)
-            return rendered, receipts.settle(options.receipts or self._receipts, self.name)
+            return rendered, receipts.settle(policy, self.name)
 
         # in a thread where it may take its time: opening a pipe, writing a picture, encoding a long conversation
         return await asyncio.to_thread(render) if media is not None or _is_large(request) else render()

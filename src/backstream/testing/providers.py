@@ -77,8 +77,10 @@ async def _starts_nothing_before_it_is_asked(case: ProviderCase) -> None:
     _hold(is_right, f"create_async_generator returned a {type(result).__name__}")
     if inspect.iscoroutine(result):
         result.close()
-    elif hasattr(result, "aclose"):
-        await result.aclose()
+    else:
+        close: Any = getattr(result, "aclose", None)
+        if close is not None:
+            await close()
 
 
 async def _ends_once(case: ProviderCase) -> None:

@@ -41,4 +41,5 @@ def backstream_provider(pytestconfig: pytest.Config) -> ProviderCase:
         provider = getattr(provider, name)
     variable: str | None = pytestconfig.getoption("--backstream-key-variable")
     keywords = {"api_key": os.environ[variable]} if variable else {}
-    return ProviderCase(provider=provider, model=pytestconfig.getoption("--backstream-model"), keywords=keywords)
+    model = str(pytestconfig.getoption("--backstream-model") or "")
+    return ProviderCase(provider=provider, model=model, keywords=keywords)
