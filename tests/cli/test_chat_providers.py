@@ -250,6 +250,13 @@ WRONG = [
     (("-m", "http://127.0.0.1:1/v1"), "name the server with --url"),
     (("--provider", "nobody"), "backstream providers"),
     (("--dialect", "openai_chat"), "--dialect needs --url"),
+    (
+        ("--url", NOWHERE, "--dialect", "ollama", "--server-key-env", "MY_KEY"),
+        "name a provider's key with --api-key-env",
+    ),
+    (("-m", "openai/gpt-5", "--server-key-env", "MY_KEY"), "--server-key-env is for servers of the backend-api"),
+    (("--timeout", "-1"), "--timeout wants seconds; for example --timeout 30, or 0 to wait for ever"),
+    (("--deadline", "total=-1"), "--deadline total wants seconds; for example total=30, or total=none"),
     (("--url", NOWHERE, "--dialect", "tea"), "there is no dialect 'tea'; use one of: openai_chat"),
     (("--api-key-env", "MY_KEY"), "name who gets it with --provider NAME"),
     (("--tools", "nonsense"), "write module:function"),

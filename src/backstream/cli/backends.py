@@ -93,6 +93,7 @@ async def find_back_end(call: Call, client: Client) -> BackEnd:
         return _server(call, url)
     registry = await client.registry()
     if url is not None:
+        _check_no_server_key(call)
         return await _nameless(call, url, registry)
     reason = None
     if call.provider is not None:
@@ -114,6 +115,7 @@ async def find_back_end(call: Call, client: Client) -> BackEnd:
         return _server(
             msgspec.structs.replace(call, model=model, provider=None, server_key=server_key), row.url, reason
         )
+    _check_no_server_key(call)
     found = await registry.provider(target.provider, call.api_key)
     model = target.model
     if not model and getattr(found, "default_model", "") is None:
@@ -128,6 +130,13 @@ async def find_back_end(call: Call, client: Client) -> BackEnd:
         url=row.url if row is not None else None,
         key_hint=_GIVEN_KEY_HINT if call.api_key else _key_hint(registry, row),
     )
+
+
+def _check_no_server_key(call: Call) -> None:
+    if call.server_key is not None:
+        raise ConfigurationError(
+            "--server-key-env is for servers of the backend-api protocol", "name a provider's key with --api-key-env"
+        )
 
 
 async def known_name(registry: Registry, name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -165,6 +166,8 @@ def parse_deadlines(timeout: float | None, pairs: Sequence[str]) -> Deadlines | 
     """
     if timeout is None and not pairs:
         return None
+    if timeout is not None and not 0 <= timeout < math.inf:
+        raise ConfigurationError("--timeout wants seconds", "for example --timeout 30, or 0 to wait for ever")
     deadlines = Deadlines() if timeout is None else parse_timeout(timeout)
     for pair in pairs:
         name, _, value = pair.partition("=")
@@ -174,9 +177,8 @@ def parse_deadlines(timeout: float | None, pairs: Sequence[str]) -> Deadlines | 
         try:
             seconds = None if value.lower() in ("none", "0") else float(value)
         except ValueError:
-            raise ConfigurationError(
-                f"--deadline {name} wants seconds", f"for example {name}=30, or {name}=none"
-            ) from None
+            seconds = math.nan
+        if seconds is not None and not 0 < seconds < math.inf:
+            raise ConfigurationError(f"--deadline {name} wants seconds", f"for example {name}=30, or {name}=none")
         deadlines = msgspec.structs.replace(deadlines, **{name: seconds})
-        deadlines.__post_init__()
     return deadlines
