@@ -37,6 +37,12 @@ def test_a_server_that_wants_a_key_is_told_by_the_server_key_option(run, raw_ser
     assert "--api-key-env" not in done.stderr
 
 
+@pytest.mark.parametrize(("line", "said"), [("429 No", "wait 7 s before"), ("503 No", "wait 7 s before")])
+def test_how_long_to_wait_is_told(run, raw_server, line: str, said: str) -> None:
+    refused = status(line, '{"error":{"message":"too many"}}').replace(b"\r\n", b"\r\nRetry-After: 7\r\n", 1)
+    assert said in only_line(run("chat", "hi", "--url", raw_server(refused).url))
+
+
 def test_a_provider_that_wants_a_key_is_told_by_the_api_key_option(run, raw_server, tools) -> None:
     event = '{"type":"auth","auth":"MissingAuthError","message":"MissingAuthError: Add a key"}'
     done = run("chat", "--url", raw_server(tools.sse(event)).url, "hi")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import sys
@@ -172,6 +173,8 @@ def _refusal_hint(error: RefusedError) -> str | None:
     """What to do where the server itself refused, by a status, and not the provider behind it, by an event."""
     if error.kind in ("ProviderNotFoundError", "UnknownProviderError"):
         return _PROVIDER_HINT
+    if error.retry_after_seconds is not None and error.retryable:
+        return f"wait {max(math.ceil(error.retry_after_seconds), 1)} s before trying again"
     if error.phase != "headers":
         return None
     if isinstance(error, AuthenticationError):
