@@ -57,6 +57,8 @@ def split_format(response_format: Any) -> tuple[Any, Any]:
         return form, schema.get("schema") if isinstance(schema, Mapping) else None
     if isinstance(response_format, msgspec.Struct) and not isinstance(response_format, type):
         return response_format, getattr(response_format, "schema", None)  # a ResponseFormat
+    if isinstance(response_format, str):
+        raise InvalidRequestError("response_format is text", 'pass {"type": "json_object"}, or a type')
     described = {"name": schema_name(response_format), "schema": schema_for(response_format)}
     return {"type": "json_schema", "json_schema": described}, response_format
 

@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from os import PathLike
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import msgspec
 
@@ -17,6 +17,7 @@ from backstream.client.rounds import ToolRounds
 from backstream.client.stream import ChatStream
 from backstream.credentials import Secret
 from backstream.errors import (
+    InvalidRequestError,
     MisuseError,
     TotalTimeout,
     UnknownProviderError,
@@ -38,6 +39,9 @@ from backstream.request import Policy
 from backstream.tools import ToolLimits
 
 __all__ = ["Client"]
+
+_CONTINUING: Final = frozenset({"conversation", "previous_response_id", "extra_body"})
+"""Parameters by which a server may know messages that the call does not bring."""
 
 
 class Client:
@@ -151,6 +155,8 @@ class Client:
             raise MisuseError("the client is closed")
         asked: Messages = [{"role": "user", "content": messages}] if isinstance(messages, str) else messages
         check_messages(asked)
+        if not asked and media is None and not parameters.keys() & _CONTINUING:
+            raise InvalidRequestError("messages is empty", "send at least one")
         form, answer_type = split_format(response_format)
         functions, described = split_tools(tools)
         call = Call(model=model, provider=provider, url=url, api_key=api_key)

@@ -174,3 +174,21 @@ def test_explaining_shows_no_configured_key() -> None:
     explained = explain(asked, to="mine", rows={"mine": row})
     assert "sk-canary" not in repr(explained)
     assert explained.headers["X-Team"] == "blue"
+
+
+@pytest.mark.parametrize("state", [{}, {"conversation": {"a": 1}}, {"media": [("x.txt", b"x")]}])
+async def test_no_messages_are_sent_only_where_something_else_says_it(state: Mapping[str, Any]) -> None:
+    provider = Asked()
+    async with Client(Config()) as client:
+        if state:
+            assert (await client.chat("m", [], provider=provider, **state)).text == "a"
+        else:
+            with pytest.raises(InvalidRequestError, match="messages is empty; send at least one"):
+                await client.chat("m", [], provider=provider)
+    assert bool(provider.keywords) is bool(state)
+
+
+async def test_a_form_of_answer_is_no_text() -> None:
+    async with Client(Config()) as client:
+        with pytest.raises(InvalidRequestError, match=r"response_format is text; pass .*json_object"):
+            client.stream("m", "Hi", provider=Asked(), response_format="json")
