@@ -204,3 +204,4 @@ def test_the_checks_run_as_tests_of_a_plug_in(installed: dict[str, str]) -> None
     assert "10 passed" in done.stdout, done.stdout + done.stderr
     done = run(installed, *checks, "--rootdir=/")
     assert "pass --backstream-provider=MODULE:NAME" in done.stdout + done.stderr
+    assert "\n1 error in " in done.stdout
