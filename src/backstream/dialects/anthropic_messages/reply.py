@@ -12,7 +12,7 @@ from backstream.dialects.anthropic_messages.answer_in import AnswerState
 from backstream.dialects.anthropic_messages.answer_out import AnswerRenderer, Event
 from backstream.dialects.anthropic_messages.failures import parse_error
 from backstream.dialects.base import Envelope
-from backstream.errors import DecodeError
+from backstream.errors import DecodeError, IncompleteStream
 from backstream.reply import Block, End
 from backstream.wire.json_text import decode_json, encode_json
 
@@ -28,7 +28,7 @@ def parse_reply(body: bytes) -> Block:
     message = decode_json(body)
     if not isinstance(message, Mapping):
         raise DecodeError(f"the answer is a JSON {type(message).__name__}, not an object")
-    if message.get("type") == "error":
+    if message.get("type") == "error" or isinstance(message.get("error"), Mapping):
         return [End("failed", ("error",), parse_error(None, {}, body))]
     content = message.get("content")
     if not isinstance(content, list):
@@ -42,7 +42,9 @@ def parse_reply(body: bytes) -> Block:
     state.count()
     state.end({name: message.get(name) for name in ("stop_reason", "stop_sequence", "stop_details", "container")})
     block.extend(state.close())
-    block.append(End("complete", state.evidence or ("message",)))
+    if not state.evidence:
+        return [*block, End("incomplete", (), IncompleteStream("the answer has no stop reason"))]
+    block.append(End("complete", state.evidence))
     return block
 
 

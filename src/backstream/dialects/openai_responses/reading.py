@@ -97,8 +97,8 @@ class ResponseReader:
         if status == "failed":
             return [*block, End("failed", ("error",), self._failure(object_of(response, "error")))]
         if status not in ("completed", "incomplete"):
-            problem = f"the answer ended with the status {status[:40]!r}"
-            return [*block, End("incomplete", (status[:40],), IncompleteStream(problem))]
+            problem = f"the answer ended with the status {status[:40]!r}" if status else "the answer has no status"
+            return [*block, End("incomplete", (status[:40],) if status else (), IncompleteStream(problem))]
         self.ending = f"response.{status}"
         further = (
             usage_chunk(response),

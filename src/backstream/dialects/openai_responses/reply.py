@@ -26,10 +26,10 @@ def parse_reply(body: bytes) -> Block:
         if isinstance(response.get("error"), dict | str) and response["error"]:
             return reader.read({"error": response["error"]})
         raise DecodeError("the answer has no member 'output' that is a list")
-    block = reader.read_start(response) + reader.read_end(response, "completed")
+    block = reader.read_start(response) + reader.read_end(response, "")
     if block and isinstance(block[-1], End):
         return block
-    return [*block, End("complete", (text_of(response, "status") or "whole",))]
+    return [*block, End("complete", (text_of(response, "status"),))]
 
 
 def render_reply(chunks: Block, envelope: Envelope) -> bytes:

@@ -42,7 +42,13 @@ def test_a_recorded_answer() -> None:
 
 
 def test_an_answer_of_little() -> None:
-    assert DIALECT.parse_reply(b'{"content": [5]}') == [Start(), End("complete", ("message",))]
+    start, end = DIALECT.parse_reply(b'{"content": [5]}')
+    assert start == Start()
+    assert isinstance(end, End)
+    assert (end.state, str(end.error)) == ("incomplete", "the answer has no stop reason")
+    (end,) = DIALECT.parse_reply(b'{"error": {"type": "overloaded_error", "message": "later"}}')
+    assert isinstance(end, End)
+    assert isinstance(end.error, UnavailableError)
 
 
 @pytest.mark.parametrize(

@@ -337,7 +337,8 @@ def test_whole_answers_of_another_shape() -> None:
     assert end_of(block).state == "failed"
     failed = DIALECT.parse_reply(b'{"output":[],"status":"failed","error":{"code":"server_error","message":"x"}}')
     assert end_of(failed).state == "failed"
-    assert DIALECT.parse_reply(b'{"output":[]}')[-1] == End("complete", ("whole",))
+    unsaid = end_of(DIALECT.parse_reply(b'{"output":[]}'))
+    assert (unsaid.state, str(unsaid.error)) == ("incomplete", "the answer has no status")
 
 
 def test_why_an_answer_is_incomplete() -> None:
@@ -355,18 +356,20 @@ def test_why_an_answer_is_incomplete() -> None:
 
 
 def test_what_the_next_turn_goes_on_from() -> None:
-    whole = {"id": "r", "output": [], "conversation": {"id": "conv_1"}}
+    whole = {"id": "r", "status": "completed", "output": [], "conversation": {"id": "conv_1"}}
     reply = folded(DIALECT.parse_reply(json.dumps(whole).encode()))
     assert reply.conversation == {NAME: {"conversation": "conv_1"}}
-    assert folded(DIALECT.parse_reply(b'{"id":"r","output":[],"store":false}')).conversation is None
-    assert folded(DIALECT.parse_reply(b'{"output":[]}')).conversation is None
+    stateless = b'{"id":"r","status":"completed","output":[],"store":false}'
+    assert folded(DIALECT.parse_reply(stateless)).conversation is None
+    assert folded(DIALECT.parse_reply(b'{"status":"completed","output":[]}')).conversation is None
 
 
 def test_counts_that_are_not_reported_are_absent() -> None:
-    reply = folded(DIALECT.parse_reply(b'{"output":[],"usage":{"input_tokens":3,"output_tokens":"x"}}'))
+    body = b'{"status":"completed","output":[],"usage":{"input_tokens":3,"output_tokens":"x"}}'
+    reply = folded(DIALECT.parse_reply(body))
     assert reply.usage is not None
     assert (reply.usage.input_tokens, reply.usage.output_tokens, reply.usage.total_tokens) == (3, None, None)
-    assert folded(DIALECT.parse_reply(b'{"output":[],"usage":null}')).usage is None
+    assert folded(DIALECT.parse_reply(b'{"status":"completed","output":[],"usage":null}')).usage is None
 
 
 def test_a_date_of_any_kind() -> None:
