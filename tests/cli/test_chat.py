@@ -206,7 +206,7 @@ def test_a_folder_that_cannot_be_made_is_told_before_anything_is_sent(run, raw_s
         ("echo-fail-start", 1, "fail at the start"),
         ("echo-fail-middle", 1, "fail in the middle"),
         ("echo-fail-end", 1, "fail at the end"),
-        ("echo-fail-rate", 1, "wait before trying again"),
+        ("echo-fail-rate", 1, "wait 1 s before trying again"),
         ("echo-fail-auth", 4, "--api-key-env"),
         ("echo-empty", 3, "without an answer"),
     ],
