@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from backstream import BackstreamError, DecodeError, IncompleteStream
+from backstream import BackstreamError, DecodeError, IncompleteStream, RefusedError
 from backstream.providers.dialect_provider import DialectProvider
 from backstream.registry.rows import row_at
 from backstream.testing.upstream import Close, ReadRequest, ScriptedUpstream, Send
@@ -49,6 +49,6 @@ async def test_a_whole_document_that_is_no_answer_was_not_cut_off(body: bytes) -
     with pytest.raises(BackstreamError) as closed:
         await answer("anthropic_messages", until_close(body))
     assert (type(closed.value), str(closed.value)) == (type(framed.value), str(framed.value))
-    assert isinstance(closed.value, DecodeError)
+    assert isinstance(closed.value, RefusedError if b"error" in body else DecodeError)
     with pytest.raises(IncompleteStream, match="closed inside"):
         await answer("anthropic_messages", until_close(body[:-1]))
