@@ -29,7 +29,7 @@ def parse_reply(body: bytes) -> Block:
     block = reader.read_start(response) + reader.read_end(response, "")
     if block and isinstance(block[-1], End):
         return block
-    return [*block, End("complete", (text_of(response, "status"),))]
+    return [*block, End("complete", (text_of(response, "status") or "",))]
 
 
 def render_reply(chunks: Block, envelope: Envelope) -> bytes:
