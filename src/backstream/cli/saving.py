@@ -195,8 +195,8 @@ async def _fetch(url: str, number: int, folder: Path, origin: Origin) -> Path:
                     size += file.write(block)
                     if size > LONGEST_FILE_BYTES:
                         raise TooLargeError("media", LONGEST_FILE_BYTES)
-        except BaseException:
-            path.unlink(missing_ok=True)  # half a file must not pass for a whole one
+        except BaseException:  # also Ctrl-C: half a file must not pass for a whole one
+            path.unlink(missing_ok=True)
             raise
         return path
 

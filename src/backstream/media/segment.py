@@ -11,10 +11,36 @@ from backstream.errors import InvalidMediaError
 from backstream.media.data_uri import render_prefix
 from backstream.media.item import MediaItem
 
-__all__ = ["Base64Segment", "DataURISegment"]
+__all__ = ["Base64Segment", "DataURISegment", "checked_blocks"]
 
 STEP_BYTES: Final = 48 * 1024
 """How much is encoded at a time: a multiple of three, so that only the last step has padding; 64 KiB of text."""
+
+
+def checked_blocks(item: MediaItem) -> Generator[bytes, None, None]:
+    """Yield an item's blocks, and hold it to the size it announced.
+
+    Args:
+        item: Media with bytes of its own.
+
+    Raises:
+        InvalidMediaError: The source cannot be read, or has more or fewer bytes than it announced.
+    """
+    assert item.blocks is not None
+    announced, seen = item.size, 0
+    source = item.blocks()
+    try:
+        for block in source:
+            seen += len(block)
+            if announced is not None and seen > announced:
+                raise InvalidMediaError(f"more than the {announced} bytes announced", _CHANGED)
+            yield block
+    finally:
+        close = getattr(source, "close", None)
+        if close is not None:
+            close()
+    if announced is not None and seen < announced:
+        raise InvalidMediaError(f"only {seen} of the {announced} bytes announced", _CHANGED)
 
 
 class Base64Segment:
@@ -59,7 +85,7 @@ class Base64Segment:
         """
         yield self._before
         pending = bytearray()
-        with contextlib.closing(self._checked()) as source:
+        with contextlib.closing(checked_blocks(self._item)) as source:
             for block in source:
                 view = memoryview(block)
                 if pending:
@@ -78,24 +104,6 @@ class Base64Segment:
             yield b2a_base64(pending, newline=False)
         if self._after:
             yield self._after
-
-    def _checked(self) -> Generator[bytes, None, None]:
-        """Yield the item's blocks, and hold it to the size it announced."""
-        assert self._item.blocks is not None
-        announced, seen = self._item.size, 0
-        source = self._item.blocks()
-        try:
-            for block in source:
-                seen += len(block)
-                if announced is not None and seen > announced:
-                    raise InvalidMediaError(f"more than the {announced} bytes announced", _CHANGED)
-                yield block
-        finally:
-            close = getattr(source, "close", None)
-            if close is not None:
-                close()
-        if announced is not None and seen < announced:
-            raise InvalidMediaError(f"only {seen} of the {announced} bytes announced", _CHANGED)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._item!r}>"

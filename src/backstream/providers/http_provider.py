@@ -156,7 +156,7 @@ async def open_source(
             await _check_answer(response, parse_error)
             if callable(parser):
                 parser = parser(media_type(response.headers.get("content-type", "")))
-        except BaseException:
+        except BaseException:  # also a cancelled caller must not leave the connection open
             response.abort()
             raise
     deadlines = options.deadlines

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import msgspec
 
 from backstream.errors import ConfigurationError, InvalidMediaError
 from backstream.media.item import MediaItem
+from backstream.media.segment import checked_blocks
 from backstream.wire.http import Body, Segment
 from backstream.wire.json_text import replace_half_pairs
 
@@ -21,7 +22,6 @@ BLOCK_BYTES: Final = 64 * 1024
 _BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,\-./:=?]{1,70}")
 _TYPE = re.compile(r"[\x20-\x7e]*")
 _ESCAPES = str.maketrans({"\r": "%0D", "\n": "%0A", '"': "%22"})
-_CHANGED: Final = "the file changed while it was being sent; send a copy"
 
 
 class FileSegment:
@@ -34,13 +34,12 @@ class FileSegment:
         InvalidMediaError: The item is a URL.
     """
 
-    __slots__ = ("_item", "_open")
+    __slots__ = ("_item",)
 
     def __init__(self, item: MediaItem) -> None:
         if item.blocks is None:
             raise InvalidMediaError("a URL has no bytes to send", "send the file itself")
         self._item: Final = item
-        self._open: Final = item.blocks
 
     @property
     def size(self) -> int | None:
@@ -58,29 +57,13 @@ class FileSegment:
         Raises:
             InvalidMediaError: The source cannot be read, or has more or fewer bytes than it announced.
         """
-        with contextlib.closing(self._checked()) as source:
+        with contextlib.closing(checked_blocks(self._item)) as source:
             for block in source:
                 if len(block) <= BLOCK_BYTES:
                     yield block
                 else:
                     view = memoryview(block)
                     yield from (bytes(view[at : at + BLOCK_BYTES]) for at in range(0, len(view), BLOCK_BYTES))
-
-    def _checked(self) -> Generator[bytes, None, None]:
-        announced, seen = self._item.size, 0
-        source = self._open()
-        try:
-            for block in source:
-                seen += len(block)
-                if announced is not None and seen > announced:
-                    raise InvalidMediaError(f"more than the {announced} bytes announced", _CHANGED)
-                yield block
-        finally:
-            close = getattr(source, "close", None)
-            if close is not None:
-                close()
-        if announced is not None and seen < announced:
-            raise InvalidMediaError(f"only {seen} of the {announced} bytes announced", _CHANGED)
 
     def __repr__(self) -> str:
         return f"<FileSegment {self._item!r}>"

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+from backstream.dialects.call_ids import CallIds
 from backstream.dialects.openai_chat.quirks import NAME, Quirks
 from backstream.dialects.openai_chat.request_media import render_media
 from backstream.errors import UnsupportedFeatureError
@@ -49,8 +50,7 @@ class _TurnRenderer:
     def __init__(self, receipts: Receipts, quirks: Quirks) -> None:
         self._receipts = receipts
         self._quirks = quirks
-        self._open_calls: list[tuple[str, str]] = []  # of calls without an id: tool name, id given here
-        self._given = 0
+        self._call_ids = CallIds()
         self._role_now: Role = "user"
 
     def render(self, turn: Turn, where: str) -> list[dict[str, Any]]:
@@ -114,9 +114,9 @@ class _TurnRenderer:
         own = part.opaque.get(NAME, {})
         if "custom" in own:
             custom = {"name": part.name, "input": part.arguments, **own["custom"]}
-            return {"id": self._id_of(part), "type": "custom", **own, "custom": custom}
+            return {"id": self._call_ids.of_call(part), "type": "custom", **own, "custom": custom}
         function = {"name": part.name, "arguments": part.arguments}
-        return {"id": self._id_of(part), "type": "function", "function": function, **own}
+        return {"id": self._call_ids.of_call(part), "type": "function", "function": function, **own}
 
     def _render_reasoning(self, message: dict[str, Any], part: ReasoningPart, where: str) -> None:
         own = part.opaque.get(NAME, {})
@@ -189,7 +189,7 @@ class _TurnRenderer:
                 f"{where}: chat completions take only text as the result of a tool",
                 "put the media into a turn of the user behind it",
             )
-        message: dict[str, Any] = {"role": "tool", "tool_call_id": part.tool_call_id or self._answered(part.name)}
+        message: dict[str, Any] = {"role": "tool", "tool_call_id": self._call_ids.of_result(part)}
         if part.name:
             message["name"] = part.name
         message["content"] = self._join(self._render_parts(part.content, where))
@@ -197,22 +197,6 @@ class _TurnRenderer:
             self._receipts.dropped(f"{where}.is_error", "there is no such mark; its text tells", harmless=True)
         message.update(part.opaque.get(NAME, {}))
         return {**message, **turn.opaque.get(NAME, {})} if turn.role == "tool" else message
-
-    def _id_of(self, call: ToolCallPart) -> str:
-        if call.id:
-            return call.id
-        given = f"call_{self._given}"
-        self._given += 1
-        self._open_calls.append((call.name, given))
-        return given
-
-    def _answered(self, name: str) -> str:
-        """Find the call that a result without an id answers: the first open one of that name."""
-        for index, (called, given) in enumerate(self._open_calls):
-            if not name or called == name:
-                del self._open_calls[index]
-                return given
-        return f"call_{name}"
 
 
 def _kind(part: Part) -> str:

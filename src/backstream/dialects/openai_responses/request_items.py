@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from backstream.dialects.call_ids import CallIds
 from backstream.dialects.openai_responses.members import ITEM, NAME, without
 from backstream.dialects.openai_responses.request_media import render_media
 from backstream.errors import UnsupportedFeatureError
@@ -59,8 +60,7 @@ class _ItemRenderer:
     def __init__(self, receipts: Receipts, *, stored: bool) -> None:
         self._receipts = receipts
         self._stored = stored
-        self._open_calls: list[tuple[str, str]] = []  # of calls without an id: tool name, id given here
-        self._given = 0
+        self._call_ids = CallIds()
 
     def render(self, turn: Turn, where: str) -> list[Item]:
         if turn.name is not None:
@@ -135,7 +135,7 @@ class _ItemRenderer:
             self._receipts.dropped(f"{where}.is_error", "there is no such mark; its text tells", harmless=True)
         if part.name:
             self._receipts.dropped(f"{where}.name", "the id of its call tells it", harmless=True)
-        call_id = part.tool_call_id or self._answered(part.name)
+        call_id = self._call_ids.of_result(part)
         item: Item = {"type": "function_call_output", "call_id": call_id, "output": _shorten(output) or ""}
         return {**item, **part.opaque.get(NAME, {})}
 
@@ -177,7 +177,7 @@ class _ItemRenderer:
         if isinstance(part, ReasoningPart):
             return self._render_reasoning(part, own, where)
         if isinstance(part, ToolCallPart):
-            call = {"call_id": self._id_of(part), "name": part.name, "arguments": part.arguments}
+            call = {"call_id": self._call_ids.of_call(part), "name": part.name, "arguments": part.arguments}
             return {"type": "function_call", **call, **own}
         if isinstance(part, MediaPart):
             return self._render_made(part, own, where)
@@ -205,22 +205,6 @@ class _ItemRenderer:
             f"{where}: an answer of the model with a {part.kind} in it cannot be sent back",
             "leave it out, or put it into a turn of the user",
         )
-
-    def _id_of(self, call: ToolCallPart) -> str:
-        if call.id:
-            return call.id
-        given = f"call_{self._given}"
-        self._given += 1
-        self._open_calls.append((call.name, given))
-        return given
-
-    def _answered(self, name: str) -> str:
-        """Find the call that a result without an id answers: the first open one of that name."""
-        for index, (called, given) in enumerate(self._open_calls):
-            if not name or called == name:
-                del self._open_calls[index]
-                return given
-        return f"call_{name}"
 
 
 def _own(part: Part) -> Item:
