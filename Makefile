@@ -16,7 +16,7 @@ $(STAMP): requirements/dev.txt pyproject.toml
 	@touch $@
 
 demo: $(STAMP)  ## watch a conversation about a picture stream out of the embedded backend
-	@$(BIN)/backstream chat "What is in this picture?" --media examples/lighthouse.png --param pace_seconds=0.02
+	@env -u BACKSTREAM_URL $(BIN)/backstream chat -m echo "What is in this picture?" --media examples/lighthouse.png --param pace_seconds=0.02
 
 test: $(STAMP)  ## run every test, a process for each core
 	$(BIN)/python -m pytest -n auto --dist loadfile
