@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import traceback
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -15,12 +16,12 @@ import msgspec
 from backstream.dialects.names import dialect_for
 from backstream.errors import BackstreamError, CallerError
 from backstream.registry.registry import Registry
+from backstream.server.admission import Admission
 from backstream.server.asgi import Field, Message, Receive, Refusal, Request, Scope, Send, send_json, send_plain
 from backstream.server.auth import KeyRing, authenticate
 from backstream.server.backends import BackEnds
 from backstream.server.catalog import Catalog, Providers
 from backstream.server.gate import check_host, check_origin, cors_fields, is_loopback, is_preflight
-from backstream.server.limits import StreamLimits
 from backstream.server.records import RequestRecord
 from backstream.server.refusals import ClientGone, RequestRefused
 from backstream.server.routes import ROUTES
@@ -43,7 +44,8 @@ class Gateway:
         registry: Where models that none of them has are looked up; ``None`` for nowhere.
         back_ends: Who answers for a model.
         keys: Its client keys.
-        streams: Its running streams.
+        admission: The door of every route that asks a provider.
+        observers: Called with the record of every request when it is over.
         routes: Its routes.
     """
 
@@ -53,12 +55,15 @@ class Gateway:
         self.registry = registry
         self.back_ends = BackEnds(catalog, registry)
         self.keys = KeyRing(settings.keys_file)
-        self.streams = StreamLimits(settings.max_streams, settings.max_streams_per_key)
+        self.admission = Admission(settings)
+        self.observers: list[Callable[[RequestRecord], None]] = []
         self.routes = ROUTES
 
     def with_settings(self, **changes: object) -> Gateway:
         """Return an application with the same providers and other settings; see :class:`Settings`."""
-        return Gateway(self.catalog, msgspec.structs.replace(self.settings, **changes), self.registry)
+        made = Gateway(self.catalog, msgspec.structs.replace(self.settings, **changes), self.registry)
+        made.observers = self.observers
+        return made
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, as ASGI calls it."""
@@ -104,6 +109,8 @@ class Gateway:
             raise
         finally:
             record.write()
+            for observe in self.observers:
+                observe(record)
 
     async def _dispatch(self, request: Request, receive: Receive, answer: _Answer, record: RequestRecord) -> None:
         host = check_host(request, self.settings.allowed_hosts, any_address=self.settings.any_address_host)
@@ -119,7 +126,7 @@ class Gateway:
             settings=self.settings,
             catalog=self.catalog,
             back_ends=self.back_ends,
-            streams=self.streams,
+            admission=self.admission,
             request=request,
             receive=receive,
             send=answer.send,
@@ -145,7 +152,8 @@ class Gateway:
     def _check_key(self, exchange: Exchange) -> None:
         """Let a request in: with a key where keys exist; else from this machine only."""
         if self.keys.required:
-            exchange.key_name = exchange.record.key = authenticate(exchange.request, self.keys).name
+            exchange.key = authenticate(exchange.request, self.keys)
+            exchange.record.key = exchange.key.name
             return
         peer = exchange.request.client_host
         if peer is not None and not self.settings.behind_own_auth and not is_loopback(peer):

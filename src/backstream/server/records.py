@@ -8,8 +8,11 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Final, Literal
+
+from backstream.chunks import Usage
+from backstream.reply import End
 
 __all__ = ["Ending", "RequestRecord"]
 
@@ -31,9 +34,23 @@ class RequestRecord:
         end: How it ended.
         error: The class name of the error.
         chunks: How many chunks were sent.
+        usage: What the provider said it used.
     """
 
-    __slots__ = ("_first", "_start", "chunks", "end", "error", "id", "key", "model", "provider", "route", "status")
+    __slots__ = (
+        "_first",
+        "_start",
+        "chunks",
+        "end",
+        "error",
+        "id",
+        "key",
+        "model",
+        "provider",
+        "route",
+        "status",
+        "usage",
+    )
 
     def __init__(self) -> None:
         self.id = secrets.token_hex(8)
@@ -45,6 +62,7 @@ class RequestRecord:
         self.end: Ending = "complete"
         self.error: str | None = None
         self.chunks = 0
+        self.usage: Usage | None = None
         self._start = time.perf_counter()
         self._first: float | None = None
 
@@ -52,11 +70,17 @@ class RequestRecord:
         """Keep a model's name where it is one of the known ones."""
         self.model = model if model in known else "other"
 
-    def note_chunks(self, count: int) -> None:
-        """Count chunks that were sent."""
+    def note_block(self, block: Sequence[object]) -> None:
+        """Count the chunks of a block that is sent, and keep what it says of usage."""
+        count = len(block)
+        if not count:
+            return
         if self._first is None:
             self._first = time.perf_counter() - self._start
-        self.chunks += count
+        self.chunks += count - isinstance(block[-1], End)
+        for item in block:
+            if type(item) is Usage:
+                self.usage = item
 
     def note_failure(self, error: BaseException, end: Ending = "failed") -> None:
         """Keep an error's class; its text may quote the request."""
@@ -78,6 +102,8 @@ class RequestRecord:
             "end": self.end,
             "error": self.error,
             "chunks": self.chunks,
+            "input_tokens": None if self.usage is None else self.usage.input_tokens,
+            "output_tokens": None if self.usage is None else self.usage.output_tokens,
             "first_chunk_seconds": None if self._first is None else round(self._first, 6),
             "seconds": seconds,
         }

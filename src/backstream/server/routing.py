@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from backstream.dialects.backend_api import Framing
 from backstream.server.asgi import Receive, Refusal, Request, Send, send_json
 from backstream.server.backends import BackEnds
 from backstream.server.catalog import Catalog
-from backstream.server.limits import StreamLimits
+from backstream.server.keys import KeyRecord
 from backstream.server.records import RequestRecord
 from backstream.server.settings import Settings
+
+if TYPE_CHECKING:
+    from backstream.server.admission import Admission
 
 __all__ = ["Exchange", "Handler", "Route", "match_route"]
 
@@ -25,12 +28,12 @@ class Exchange:
         settings: The application's settings.
         catalog: Its providers.
         back_ends: Who answers for a model.
-        streams: Its running streams.
+        admission: The door of every route that asks a provider.
         request: The request's head.
         receive: ASGI's.
         send: ASGI's.
         record: What will be logged.
-        key_name: The name of the client key; ``None`` on a server without keys.
+        key: The client key; ``None`` on a server without keys.
         forced_framing: What the path says about framing.
         parameters: What the pattern's ``{names}`` matched.
     """
@@ -38,14 +41,19 @@ class Exchange:
     settings: Settings
     catalog: Catalog
     back_ends: BackEnds
-    streams: StreamLimits
+    admission: Admission
     request: Request
     receive: Receive
     send: Send
     record: RequestRecord
-    key_name: str | None = None
+    key: KeyRecord | None = None
     forced_framing: Framing | None = None
     parameters: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def key_name(self) -> str | None:
+        """The name of the client key; ``None`` on a server without keys."""
+        return None if self.key is None else self.key.name
 
     async def answer(self, value: object) -> None:
         """Answer with JSON and status 200."""

@@ -156,7 +156,7 @@ async def _relay(
                     raise ClientGone
                 if data:  # nothing, while the pieces of a tool call are held
                     await outlet.write(data)
-                record.note_chunks(len(block))
+                record.note_block(block)
         if not record.chunks:
             raise IncompleteStream("the provider ended without an answer")
     except ClientGone:

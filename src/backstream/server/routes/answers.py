@@ -25,7 +25,7 @@ def answer_in(dialect: Dialect) -> Handler:
     """Make the handler that answers conversations in a dialect."""
 
     async def handle(exchange: Exchange) -> None:
-        with exchange.streams.admit(exchange.key_name):  # before the body: what is refused is not received
+        async with exchange.admission.admit(exchange):  # before the body: what is refused is not received
             members = await read_members(exchange)
             request = await asyncio.to_thread(dialect.parse_request, members, exchange.request.path)
             await answer(exchange, dialect, request)
@@ -47,6 +47,7 @@ async def answer(exchange: Exchange, dialect: Dialect, request: Request) -> None
     async with ClientWatch(exchange.receive) as watch:
         back_end = await exchange.back_ends.find(request.model)
         record.provider, record.model = back_end.name, back_end.model if back_end.is_known else "other"
+        exchange.admission.check_model(exchange, back_end.name, back_end.model)
         gated = GatedAnswer(back_end, request)
         envelope = Envelope(
             id=record.id, model=request.model or back_end.model, created=int(time.time()), request=request
@@ -66,6 +67,7 @@ async def _answer_whole(exchange: Exchange, dialect: Dialect, envelope: Envelope
     loose = 0
     while True:
         block = await gated.read_block()
+        exchange.record.note_block(block)
         end = block.pop() if block and isinstance(block[-1], End) else None
         chunks += block  # type: ignore[arg-type] # the only End was taken off
         loose += len(block)
@@ -73,7 +75,6 @@ async def _answer_whole(exchange: Exchange, dialect: Dialect, envelope: Envelope
             chunks, loose = join_deltas(chunks), 0
         if isinstance(end, End):
             break
-    exchange.record.note_chunks(len(chunks))
     if end.state != "complete":
         exchange.record.end = "incomplete" if end.state == "incomplete" else "failed"
         raise end.error or IncompleteStream("the answer was cut off")
@@ -98,7 +99,7 @@ async def _stream(
             data = renderer.render(block)
             if watch.gone:
                 raise ClientGone
-            exchange.record.note_chunks(sum(not isinstance(item, End) for item in block))
+            exchange.record.note_block(block)
             if isinstance(end, End):
                 _note_end(exchange, end)
                 watch.finishing()

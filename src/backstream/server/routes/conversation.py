@@ -35,7 +35,7 @@ async def converse(exchange: Exchange) -> None:
         ClientGone: The client went away.
     """
     settings = exchange.settings
-    with exchange.streams.admit(exchange.key_name):  # before the body: what is refused is not received
+    async with exchange.admission.admit(exchange):  # before the body: what is refused is not received
         receive = _patient(exchange.receive, settings.body_idle_seconds)
         body = await read_request(receive, exchange.request.field_map(), settings.limits)
         try:
@@ -64,6 +64,7 @@ async def _answer(exchange: Exchange, body: ReceivedBody) -> None:
     model, unresolved = _resolve(entry, asked if isinstance(asked, str) else "")
     record.provider = entry.name
     record.note_model(model, entry.known_models)
+    exchange.admission.check_model(exchange, entry.name, model)
     framing = choose_framing(exchange.request, members, settings.framing, forced=exchange.forced_framing)
 
     def start() -> object:
