@@ -83,7 +83,7 @@ async def test_one_line_for_each_request(caplog: pytest.LogCaptureFixture, tmp_p
     ]
     assert good.header("x-request-id") == lines[0]["id"]
     assert len({line["id"] for line in lines}) == len(lines)
-    assert lines[0]["seconds"] >= lines[0]["first_chunk_seconds"] > 0
+    assert lines[0]["seconds"] >= lines[0]["first_content_seconds"] > 0
     assert all("\n" not in record.getMessage() for record in caplog.records)
     assert PROMPT not in caplog.text
 

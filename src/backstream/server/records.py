@@ -1,6 +1,6 @@
-"""One log line for each request: who served it, how it ended, how long it took. Never content, never keys.
+"""What is known of one request when it is over: the source of its log line, its counters and its span.
 
-The list of what is logged is closed; nothing else of a request can reach the log.
+Never content, never keys. The list of what is logged is closed; nothing else of a request can reach the log.
 """
 
 from __future__ import annotations
@@ -8,17 +8,24 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Collection, Sequence
-from typing import Final, Literal
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from backstream.chunks import Usage
-from backstream.reply import End
+import msgspec
 
-__all__ = ["Ending", "RequestRecord"]
+from backstream.chunks import Finish, Start, Usage
+from backstream.reply import End, has_content
+
+if TYPE_CHECKING:
+    from backstream.server.trace import Trace
+
+__all__ = ["Ending", "RequestRecord", "render_line"]
 
 _LOGGER: Final = logging.getLogger("backstream.server")
 
 Ending = Literal["complete", "incomplete", "failed", "cancelled", "refused"]
+
+_NOTED: Final = frozenset({Start, Usage, Finish, End})
 
 
 class RequestRecord:
@@ -26,86 +33,184 @@ class RequestRecord:
 
     Attributes:
         id: Made here; the client sees it as ``X-Request-Id``.
-        route: The route's pattern, never the path asked for.
+        method: The HTTP method, upper case.
+        route: The route's name, never the path asked for; ``""`` where there is none.
+        pattern: The route's pattern, e.g. ``/v1/models/{*model}``.
         key: The name of the client key.
         provider: The provider's registered name.
         model: The model, where the provider lists it; ``other`` for any other text, which might be anything.
+        stream: Whether a stream was asked for; ``None`` on routes that have none.
         status: The HTTP status; ``None`` where the client went away first.
         end: How it ended.
         error: The class name of the error.
         chunks: How many chunks were sent.
         usage: What the provider said it used.
+        answered_by: The model that really answered, as the provider says.
+        finish: The provider's reason for the end of its answer.
+        trace: What is passed on of the client's trace; ``None`` where it sent none and none is made.
+        started_ns: When it began, in nanoseconds since the epoch.
+        first_seconds: From its begin to the first content; ``None`` where there was none.
+        seconds: From its begin to its end; ``None`` while it runs.
+        asked_seconds: From its begin to the question to the provider; ``None`` where none was asked.
     """
 
     __slots__ = (
-        "_first",
         "_start",
+        "answered_by",
+        "asked_seconds",
         "chunks",
         "end",
         "error",
+        "finish",
+        "first_seconds",
         "id",
         "key",
+        "method",
         "model",
+        "pattern",
         "provider",
         "route",
+        "seconds",
+        "started_ns",
         "status",
+        "stream",
+        "trace",
         "usage",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, method: str = "") -> None:
         self.id = secrets.token_hex(8)
+        self.method = method
         self.route = ""
+        self.pattern = ""
         self.key: str | None = None
         self.provider: str | None = None
         self.model: str | None = None
+        self.stream: bool | None = None
         self.status: int | None = None
         self.end: Ending = "complete"
         self.error: str | None = None
         self.chunks = 0
         self.usage: Usage | None = None
+        self.answered_by: str | None = None
+        self.finish: str | None = None
+        self.trace: Trace | None = None
+        self.started_ns = time.time_ns()
+        self.first_seconds: float | None = None
+        self.seconds: float | None = None
+        self.asked_seconds: float | None = None
         self._start = time.perf_counter()
-        self._first: float | None = None
 
     def note_model(self, model: str, known: Collection[str]) -> None:
         """Keep a model's name where it is one of the known ones."""
         self.model = model if model in known else "other"
 
+    def note_asked(self) -> None:
+        """Keep when the provider is asked; the first time counts."""
+        if self.asked_seconds is None:
+            self.asked_seconds = time.perf_counter() - self._start
+
     def note_block(self, block: Sequence[object]) -> None:
-        """Count the chunks of a block that is sent, and keep what it says of usage."""
-        count = len(block)
-        if not count:
-            return
-        if self._first is None:
-            self._first = time.perf_counter() - self._start
-        self.chunks += count - isinstance(block[-1], End)
+        """Count the chunks of a block that is sent, and keep what it says of usage and the end.
+
+        Runs for every block of every stream, so that only the types that matter cost more than a look.
+        """
         for item in block:
-            if type(item) is Usage:
-                self.usage = item
+            if type(item) in _NOTED:
+                self._note(item)
+        self.chunks += len(block)
+        if self.first_seconds is None and has_content(block):
+            self.first_seconds = time.perf_counter() - self._start
+
+    def _note(self, item: object) -> None:
+        if type(item) is Usage:
+            self.note_usage(item)
+        elif type(item) is Finish:
+            self.finish = item.reason or self.finish
+        elif type(item) is Start:
+            self.answered_by = item.model or self.answered_by
+        else:
+            self.chunks -= 1  # an End is no chunk
+
+    def note_usage(self, usage: Usage) -> None:
+        """Keep what was used; counts that come in pieces, as input first and output last, are joined."""
+        known = self.usage
+        if known is not None and known.usage:
+            usage = msgspec.structs.replace(usage, usage=_joined(known, usage))
+        self.usage = usage
 
     def note_failure(self, error: BaseException, end: Ending = "failed") -> None:
         """Keep an error's class; its text may quote the request."""
         self.error = type(error).__name__
         self.end = end
 
-    def write(self) -> None:
-        """Write the line; the same values are the log record's ``request``."""
-        if not _LOGGER.isEnabledFor(logging.INFO):
-            return
-        seconds = round(time.perf_counter() - self._start, 6)
-        values = {
+    def values(self) -> dict[str, Any]:
+        """Return what the log tells: these members and no others."""
+        usage, first, seconds = self.usage, self.first_seconds, self.seconds
+        return {
             "id": self.id,
             "route": self.route,
             "key": self.key,
             "provider": self.provider,
             "model": self.model,
+            "stream": self.stream,
             "status": self.status,
             "end": self.end,
             "error": self.error,
             "chunks": self.chunks,
-            "input_tokens": None if self.usage is None else self.usage.input_tokens,
-            "output_tokens": None if self.usage is None else self.usage.output_tokens,
-            "first_chunk_seconds": None if self._first is None else round(self._first, 6),
-            "seconds": seconds,
+            "input_tokens": None if usage is None else usage.input_tokens,
+            "output_tokens": None if usage is None else usage.output_tokens,
+            "first_content_seconds": None if first is None else round(first, 6),
+            "seconds": None if seconds is None else round(seconds, 6),
         }
-        text = " ".join(f"{name}={value}" for name, value in values.items() if value is not None)
-        _LOGGER.info("request %s", text, extra={"request": values})
+
+    def write(self) -> None:
+        """End the record and write its line; the same values are the log record's ``request``."""
+        self.seconds = time.perf_counter() - self._start
+        if _LOGGER.isEnabledFor(logging.INFO):
+            values = self.values()
+            _LOGGER.info("request %s", _Line(values), extra={"request": values})
+
+
+class _Line:
+    """The values as text, made only where somebody writes them so."""
+
+    __slots__ = ("_values",)
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self._values = values
+
+    def __str__(self) -> str:
+        return render_line(self._values)
+
+    __repr__ = __str__
+
+
+def render_line(values: Mapping[str, Any]) -> str:
+    """Write values as ``name=value`` with spaces between; what is not known is left out.
+
+    Args:
+        values: The values; text that could be taken for two is written as JSON.
+    """
+    return " ".join([f"{name}={_text(value)}" for name, value in values.items() if value is not None])
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    text = str(value)
+    if text.isprintable() and not any(mark in text for mark in ' "=\\') and text:
+        return text
+    return msgspec.json.encode(text).decode()
+
+
+def _joined(before: Usage, after: Usage) -> dict[str, Any]:
+    """Join counts: the later ones win, and what they leave out stays."""
+    counts: dict[str, Any] = dict(before.usage or {})
+    for name, count in (after.usage or {}).items():
+        earlier = counts.get(name)
+        if isinstance(count, Mapping) and isinstance(earlier, Mapping):
+            counts[name] = {**earlier, **count}
+        elif count is not None:
+            counts[name] = count
+    return counts
