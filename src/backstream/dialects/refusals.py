@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from backstream.errors import ProviderError, RefusedError
+from backstream.errors import BackstreamError, CallerError, ProviderError, RefusedError
 from backstream.wire.status import class_for, describe, parse_retry_after, redact
 
-__all__ = ["Codes", "refusal"]
+__all__ = ["Codes", "refusal", "status_of"]
 
 Codes = Mapping[str, type[RefusedError]]
 """Of a dialect: the back-end's error code or type → our class. What is not in it goes by the status."""
@@ -49,3 +49,13 @@ def refusal(
         body=body[: 64 * 1024],
         phase="body" if status is None else "headers",
     )
+
+
+def status_of(error: BackstreamError) -> int:
+    """Return the status of an error in the APIs of OpenAI's kind: the back-end's own, where it said one.
+
+    What is wrong with a request is a 400: these vendors say 422 for nothing, and clients ask again after a 501.
+    """
+    if isinstance(error, RefusedError) and error.status:
+        return error.status
+    return 400 if isinstance(error, CallerError) and error.status_hint in (422, 501) else error.status_hint

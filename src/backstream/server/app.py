@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -26,9 +26,9 @@ from backstream.server.records import RequestRecord
 from backstream.server.refusals import ClientGone, RequestRefused
 from backstream.server.routes import ROUTES
 from backstream.server.routes.answers import refuse_in
-from backstream.server.routing import Exchange, match_route
+from backstream.server.routes.unknown import dialect_of, refusal_in
+from backstream.server.routing import Exchange, Route, match_route, methods_of
 from backstream.server.settings import Settings
-from backstream.wire.status import class_for
 
 __all__ = ["Gateway", "create_app"]
 
@@ -133,19 +133,20 @@ class Gateway:
             record=record,
         )
         try:
-            route, exchange.parameters = match_route(self.routes, request.path)
+            route, exchange.parameters = match_route(self.routes, request.path, request.method)
         except Refusal:
+            answer.dialect = dialect_of(request)
             self._check_key(exchange)  # what exists is not told to strangers either
             raise
-        record.route, answer.dialect = route.name, route.dialect
+        record.route, answer.dialect = route.name, dialect_of(request, route.dialect)
         if not route.open:
             self._check_key(exchange)
         if request.method == "OPTIONS":
             record.status = 200
-            await send_plain(answer.send, 200, b"", [_allow(route.methods)])
+            await send_plain(answer.send, 200, b"", [_allow(self.routes, route)])
             return
         if request.method not in route.methods:
-            raise Refusal(405, "Method not allowed", [_allow(route.methods)])
+            raise Refusal(405, "Method not allowed", [_allow(self.routes, route)])
         exchange.forced_framing = route.framing
         await route.handler(exchange)
 
@@ -178,15 +179,15 @@ class _Answer:
         await self._send(message)
 
 
-def _allow(methods: tuple[str, ...]) -> Field:
+def _allow(routes: Sequence[Route], route: Route) -> Field:
+    methods = dict.fromkeys(method for each in methods_of(routes, route.path) for method in each.methods)
     return b"allow", ", ".join(methods).encode()
 
 
 async def _refuse(answer: _Answer, refusal: RequestRefused, request: Request) -> None:
     fields = refusal.fields if isinstance(refusal, Refusal) else ()
     if answer.dialect:
-        error = class_for(refusal.status)(refusal.message, status=refusal.status)
-        _, body, known = refuse_in(dialect_for(answer.dialect), error)
+        _, body, known = refuse_in(dialect_for(answer.dialect), refusal_in(answer.dialect, refusal))
         head_only = request.method == "HEAD"
         await send_plain(answer.send, refusal.status, body, [*known, *fields], head_only=head_only)
         return

@@ -17,7 +17,7 @@ from backstream.server.settings import Settings
 if TYPE_CHECKING:
     from backstream.server.admission import Admission
 
-__all__ = ["Exchange", "Handler", "Route", "match_route"]
+__all__ = ["Exchange", "Handler", "Route", "match_route", "methods_of"]
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
@@ -71,7 +71,7 @@ class Route:
     Attributes:
         name: Its name in the log.
         path: Its pattern; a ``{name}`` stands for one segment, or its begin; a last ``{*name}`` also for several.
-        method: ``GET`` (then ``HEAD`` too) or ``POST``.
+        method: ``GET`` (then ``HEAD`` too), ``POST`` or ``DELETE``; a pattern may stand in the table once for each.
         handler: What answers.
         open: Whether it needs no key where keys exist. Routes are closed unless they say otherwise.
         framing: The framing it forces.
@@ -110,8 +110,15 @@ class Route:
         return found
 
 
-def match_route(routes: Sequence[Route], path: str) -> tuple[Route, Mapping[str, str]]:
+def match_route(routes: Sequence[Route], path: str, method: str = "") -> tuple[Route, Mapping[str, str]]:
     """Return the route of a path and what its names match.
+
+    The first pattern that fits decides; of several routes with that pattern, the method does.
+
+    Args:
+        routes: The table.
+        path: The path asked for.
+        method: The method; one that no route of the pattern has gives the first of them.
 
     Raises:
         Refusal: 404.
@@ -119,5 +126,11 @@ def match_route(routes: Sequence[Route], path: str) -> tuple[Route, Mapping[str,
     for route in routes:
         parameters = route.match(path)
         if parameters is not None:
-            return route, parameters
+            same = methods_of(routes, route.path)
+            return next((each for each in same if method in each.methods), route), parameters
     raise Refusal(404, "Not found")
+
+
+def methods_of(routes: Sequence[Route], pattern: str) -> Sequence[Route]:
+    """Return the routes of one pattern, in the table's order."""
+    return [route for route in routes if route.path == pattern]

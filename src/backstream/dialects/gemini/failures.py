@@ -48,6 +48,9 @@ _CODES: Final[Mapping[str, type[RefusedError]]] = {
 _SECONDS: Final = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,9})?)s")
 _LONGEST_WAIT_SECONDS: Final = 86400.0
 
+_OWN: Final = frozenset({405, 408, 413, 415})
+"""Statuses of ours that Google has no words for."""
+
 _WORDS: Final[tuple[tuple[type[BackstreamError], int, str, str], ...]] = (
     # ours, status, status word, reason
     (errors.PaymentError, 403, "PERMISSION_DENIED", "BILLING_DISABLED"),
@@ -62,7 +65,7 @@ _WORDS: Final[tuple[tuple[type[BackstreamError], int, str, str], ...]] = (
     (errors.ConnectError, 503, "UNAVAILABLE", ""),
     (errors.IncompleteStream, 503, "UNAVAILABLE", ""),
     (errors.DeadlineError, 504, "DEADLINE_EXCEEDED", ""),
-    (errors.UnsupportedFeatureError, 501, "UNIMPLEMENTED", ""),
+    (errors.UnsupportedFeatureError, 400, "INVALID_ARGUMENT", ""),  # its SDKs ask again after a 501
     (errors.BackendRequestError, 400, "INVALID_ARGUMENT", ""),
     (errors.CallerError, 400, "INVALID_ARGUMENT", ""),
     (errors.RefusedError, 500, "UNKNOWN", ""),
@@ -118,6 +121,8 @@ def error_members(error: BackstreamError | None) -> dict[str, Any]:
     if error is None:
         return {"code": 499, "message": "the answer was given up", "status": "CANCELLED"}
     status, word, reason = next((found[1:] for found in _WORDS if isinstance(error, found[0])), (500, "INTERNAL", ""))
+    if isinstance(error, RefusedError) and error.status in _OWN:
+        status = error.status
     members: dict[str, Any] = {
         "code": status,
         "message": error.problem if isinstance(error, ProviderError) else str(error),

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from backstream import errors
-from backstream.dialects.refusals import refusal
+from backstream.dialects.refusals import refusal, status_of
 from backstream.errors import BackstreamError, DecodeError, ProviderError, RefusedError
 from backstream.wire.json_text import decode_json, encode_json
 from backstream.wire.status import class_for
@@ -60,7 +60,7 @@ def _status(error: BackstreamError) -> int:
     own = error.status if isinstance(error, RefusedError) else None
     if own is not None and own != 404 and (class_for(own) is type(error) or type(error) is RefusedError):
         return own
-    return error.status_hint
+    return status_of(error) if isinstance(error, errors.CallerError) else error.status_hint
 
 
 def render_failure(error: BackstreamError) -> dict[str, Any]:

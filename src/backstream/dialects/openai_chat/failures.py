@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from backstream import errors
-from backstream.dialects.refusals import refusal
+from backstream.dialects.refusals import refusal, status_of
 from backstream.errors import BackstreamError, DecodeError, ProviderError, RefusedError
 from backstream.wire.json_text import decode_json, encode_json
 from backstream.wire.status import class_for
@@ -77,6 +77,7 @@ _WORDS: Final[tuple[tuple[type[BackstreamError], str, str | None], ...]] = (  # 
     (errors.UnavailableError, "server_error", "server_error"),
     (errors.BackendRequestError, "invalid_request_error", None),
     (errors.DeadlineError, "server_error", "timeout"),
+    (errors.UnsupportedFeatureError, "invalid_request_error", "unsupported"),
     (errors.CallerError, "invalid_request_error", None),
 )
 
@@ -146,5 +147,4 @@ def render_failure(error: BackstreamError) -> dict[str, Any]:
 
 def render_error(error: BackstreamError) -> tuple[int, bytes]:
     """See :meth:`backstream.dialects.base.Dialect.render_error`."""
-    status = error.status if isinstance(error, RefusedError) and error.status else error.status_hint
-    return status, encode_json(render_failure(error))
+    return status_of(error), encode_json(render_failure(error))

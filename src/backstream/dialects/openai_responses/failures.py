@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from backstream import errors
 from backstream.dialects.openai_responses.members import text_of
-from backstream.dialects.refusals import Codes, refusal
-from backstream.errors import BackstreamError, DecodeError, IncompleteStream, ProviderError, RefusedError
+from backstream.dialects.refusals import Codes, refusal, status_of
+from backstream.errors import BackstreamError, DecodeError, IncompleteStream, ProviderError
 from backstream.wire.json_text import decode_json, encode_json
 
 __all__ = ["error_event", "failure", "parse_error", "render_error", "response_error"]
@@ -75,6 +75,7 @@ _WORDS: Final[tuple[tuple[type[BackstreamError], str, str], ...]] = (  # class â
     (errors.UnknownProviderError, "invalid_request_error", "model_not_found"),
     (errors.ContentRefusedError, "invalid_request_error", "content_policy_violation"),
     (errors.BackendRequestError, "invalid_request_error", "invalid_request"),
+    (errors.UnsupportedFeatureError, "invalid_request_error", "unsupported"),
     (errors.CallerError, "invalid_request_error", "invalid_request"),
 )
 _RESPONSE_CODES: Final = frozenset({"rate_limit_exceeded", "server_error"})  # of ours, those a response may have
@@ -119,8 +120,7 @@ def _words(error: BackstreamError) -> tuple[str, str, str]:
 def render_error(error: BackstreamError) -> tuple[int, bytes]:
     """See :class:`backstream.dialects.base.Dialect`."""
     kind, code, message = _words(error)
-    status = error.status if isinstance(error, RefusedError) and error.status else error.status_hint
-    return status, encode_json({"error": {"message": message, "type": kind, "param": None, "code": code}})
+    return status_of(error), encode_json({"error": {"message": message, "type": kind, "param": None, "code": code}})
 
 
 def error_event(error: BackstreamError | None) -> dict[str, Any]:

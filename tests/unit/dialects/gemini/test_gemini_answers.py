@@ -603,7 +603,8 @@ def test_a_body_that_says_nothing_goes_by_its_status() -> None:
     ("error", "status", "word"),
     [
         (errors.InvalidRequestError("bad", "do so"), 400, "INVALID_ARGUMENT"),
-        (errors.UnsupportedFeatureError("no"), 501, "UNIMPLEMENTED"),
+        (errors.UnsupportedFeatureError("no"), 400, "INVALID_ARGUMENT"),
+        (errors.BackendRequestError("no", status=405), 405, "INVALID_ARGUMENT"),
         (errors.UnknownModelError("m"), 404, "NOT_FOUND"),
         (errors.MissingKeyError("gemini", "GEMINI_API_KEY"), 401, "UNAUTHENTICATED"),
         (errors.RateLimitError("slow", retry_after_seconds=1.5, body=b"secret"), 429, "RESOURCE_EXHAUSTED"),

@@ -218,7 +218,8 @@ def test_a_whole_answer() -> None:
         (errors.ContentRefusedError("x", status=400), 400),
         (errors.UnavailableError("x", status=529), 529),
         (errors.RefusedError("x", status=418), 418),
-        (errors.InvalidRequestError("x"), 422),
+        (errors.InvalidRequestError("x"), 400),
+        (errors.UnsupportedFeatureError("x"), 400),
         (errors.DisconnectedError("x"), 502),
     ],
 )

@@ -694,7 +694,8 @@ def test_whole_answers_of_other_kinds() -> None:
         (errors.PaymentError("no", status=429), 429, "insufficient_quota", "insufficient_quota"),
         (errors.ContentRefusedError("no"), 400, "invalid_request_error", "content_policy_violation"),
         (errors.UnknownModelError("gpt"), 404, "invalid_request_error", "model_not_found"),
-        (errors.InvalidRequestError("no"), 422, "invalid_request_error", None),
+        (errors.InvalidRequestError("no"), 400, "invalid_request_error", None),
+        (errors.UnsupportedFeatureError("no"), 400, "invalid_request_error", "unsupported"),
         (
             errors.BackendRequestError("no", kind="context_length_exceeded"),
             400,

@@ -1,0 +1,45 @@
+"""What is not there: in which dialect a refusal is written where no route says it. Pure; sends nothing."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from backstream.errors import ModelNotFoundError, RefusedError
+from backstream.server.asgi import Request
+from backstream.server.refusals import RequestRefused
+from backstream.wire.status import class_for
+
+__all__ = ["dialect_of", "refusal_in"]
+
+_MODELS: Final = "/v1/models"
+_PREFIXES: Final = (("/v1/", "openai_chat"), ("/v1beta/", "gemini"), ("/api/", "ollama"))
+
+
+def dialect_of(request: Request, of_route: str | None = None) -> str:
+    """Return the dialect of a request's refusals; ``""`` for the backend-api's.
+
+    The path decides. What several vendors have below ``/v1/``, lists of models and paths that do not exist, is
+    Anthropic's where its client says its version, and Gemini's where its client says its name or key.
+
+    Args:
+        request: The request.
+        of_route: The dialect of its route; ``None`` where it has no route.
+    """
+    path = request.path
+    found = of_route
+    if found is None:
+        found = next((dialect for prefix, dialect in _PREFIXES if path.startswith(prefix)), "")
+    if found == "openai_chat" and (of_route is None or path == _MODELS or path.startswith(f"{_MODELS}/")):
+        if request.values(b"anthropic-version"):
+            return "anthropic_messages"
+        if request.values(b"x-goog-api-client") or request.values(b"x-goog-api-key"):
+            return "gemini"
+    return found
+
+
+def refusal_in(dialect: str, refusal: RequestRefused) -> RefusedError:
+    """Return the error whose words in a dialect say a refusal best."""
+    if refusal.status == 404 and not dialect.startswith("openai"):
+        return ModelNotFoundError(refusal.message, status=404)  # the one class these dialects tell as "not found"
+    kind = "unknown_url" if refusal.status == 404 else None
+    return class_for(refusal.status)(refusal.message, status=refusal.status, kind=kind)
