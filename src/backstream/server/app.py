@@ -21,18 +21,21 @@ from backstream.server.asgi import Field, Message, Receive, Refusal, Request, Sc
 from backstream.server.auth import KeyRing, authenticate
 from backstream.server.backends import BackEnds
 from backstream.server.catalog import Catalog, Providers
+from backstream.server.forwarded import TrustedProxies, request_id_of
 from backstream.server.gate import check_host, check_origin, cors_fields, is_loopback, is_preflight
+from backstream.server.ledger import Ledger
 from backstream.server.records import RequestRecord
 from backstream.server.refusals import ClientGone, RequestRefused
 from backstream.server.routes import ROUTES
 from backstream.server.routes.answers import refuse_in
 from backstream.server.routes.unknown import dialect_of, refusal_in
-from backstream.server.routing import Exchange, Route, match_route, methods_of
+from backstream.server.routing import Exchange, Route, match_route, methods_of, path_below
 from backstream.server.settings import Settings
 
 __all__ = ["Gateway", "create_app"]
 
 _LOGGER: Final = logging.getLogger("backstream.server")
+_CLOSE: Final[Field] = (b"connection", b"close")
 
 
 class Gateway:
@@ -45,6 +48,7 @@ class Gateway:
         back_ends: Who answers for a model.
         keys: Its client keys.
         admission: The door of every route that asks a provider.
+        ledger: What its workers have in common.
         observers: Called with the record of every request when it is over.
         routes: Its routes.
     """
@@ -56,14 +60,22 @@ class Gateway:
         self.back_ends = BackEnds(catalog, registry)
         self.keys = KeyRing(settings.keys_file)
         self.admission = Admission(settings)
+        self.ledger = Ledger(settings.state_file)
         self.observers: list[Callable[[RequestRecord], None]] = []
         self.routes = ROUTES
+        self._proxies = TrustedProxies(settings.trusted_proxies)
 
     def with_settings(self, **changes: object) -> Gateway:
         """Return an application with the same providers and other settings; see :class:`Settings`."""
         made = Gateway(self.catalog, msgspec.structs.replace(self.settings, **changes), self.registry)
         made.observers = self.observers
+        if made.settings.state_file == self.settings.state_file:
+            made.ledger = self.ledger
         return made
+
+    async def aclose(self) -> None:
+        """Close what it holds open; it may be used again."""
+        await self.ledger.aclose()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, as ASGI calls it."""
@@ -74,12 +86,13 @@ class Gateway:
             await send({"type": "websocket.close", "code": 1008, "reason": "no WebSocket here"})
         elif scope["type"] == "lifespan":
             await _live(receive, send)
+            await self.aclose()
         else:
             raise RuntimeError(f"ASGI scope {scope['type']} is not served")
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request, record = Request(scope), RequestRecord()
-        answer = _Answer(send)
+        request, record = self._receive(scope)
+        answer = _Answer(send, record.id, closing=self.admission.draining)
         try:
             await self._dispatch(request, receive, answer, record)
         except ClientGone:
@@ -112,6 +125,16 @@ class Gateway:
             for observe in self.observers:
                 observe(record)
 
+    def _receive(self, scope: Scope) -> tuple[Request, RequestRecord]:
+        """Return the request as it left its client, whatever proxies did to it, and its record."""
+        request, record = Request(scope), RequestRecord()
+        self._proxies.apply(request)
+        request.path = path_below(self.settings.root_path, self.routes, request.path)
+        record.client_request_id = request_id_of(request)
+        if self.settings.worker is not None:
+            record.id = f"w{self.settings.worker}{record.id}"
+        return request, record
+
     async def _dispatch(self, request: Request, receive: Receive, answer: _Answer, record: RequestRecord) -> None:
         host = check_host(request, self.settings.allowed_hosts, any_address=self.settings.any_address_host)
         origin = check_origin(request, host, self.settings.allow_origins)
@@ -127,6 +150,7 @@ class Gateway:
             catalog=self.catalog,
             back_ends=self.back_ends,
             admission=self.admission,
+            ledger=self.ledger,
             request=request,
             receive=receive,
             send=answer.send,
@@ -162,12 +186,14 @@ class Gateway:
 
 
 class _Answer:
-    """The sending side of one request: adds the fields every answer to an origin needs, and knows if it started."""
+    """The sending side of one request: adds the fields every answer needs, and knows if it started."""
 
-    __slots__ = ("_send", "dialect", "extra_fields", "started")
+    __slots__ = ("_closing", "_request_id", "_send", "dialect", "extra_fields", "started")
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, request_id: str, *, closing: bool) -> None:
         self._send = send
+        self._request_id = (b"x-request-id", request_id.encode())
+        self._closing = closing
         self.dialect = ""
         self.extra_fields: list[Field] = []
         self.started = False
@@ -175,7 +201,9 @@ class _Answer:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.started = True
-            message["headers"] = [*message["headers"], *self.extra_fields]
+            fields = [field for field in message["headers"] if field[0] != b"x-request-id"]
+            closing = [_CLOSE] if self._closing and _CLOSE not in fields else []
+            message["headers"] = [*fields, self._request_id, *closing, *self.extra_fields]
         await self._send(message)
 
 

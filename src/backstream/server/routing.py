@@ -11,13 +11,14 @@ from backstream.server.asgi import Receive, Refusal, Request, Send, send_json
 from backstream.server.backends import BackEnds
 from backstream.server.catalog import Catalog
 from backstream.server.keys import KeyRecord
+from backstream.server.ledger import Ledger
 from backstream.server.records import RequestRecord
 from backstream.server.settings import Settings
 
 if TYPE_CHECKING:
     from backstream.server.admission import Admission
 
-__all__ = ["Exchange", "Handler", "Route", "match_route", "methods_of"]
+__all__ = ["Exchange", "Handler", "Route", "match_route", "methods_of", "path_below"]
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
@@ -29,6 +30,7 @@ class Exchange:
         catalog: Its providers.
         back_ends: Who answers for a model.
         admission: The door of every route that asks a provider.
+        ledger: What workers have in common.
         request: The request's head.
         receive: ASGI's.
         send: ASGI's.
@@ -42,6 +44,7 @@ class Exchange:
     catalog: Catalog
     back_ends: BackEnds
     admission: Admission
+    ledger: Ledger
     request: Request
     receive: Receive
     send: Send
@@ -108,6 +111,21 @@ class Route:
             elif pattern != segment:
                 return None
         return found
+
+
+def path_below(root: str, routes: Sequence[Route], path: str) -> str:
+    """Return a path without the prefix that a proxy shows this server under, whether or not the proxy took it off.
+
+    Args:
+        root: The prefix; ``""`` for none.
+        routes: The table: what is a route as it stands has no prefix.
+        path: The path asked for.
+    """
+    if not root or not (path == root or path.startswith(root + "/")):
+        return path
+    if any(route.match(path) is not None for route in routes):
+        return path
+    return path[len(root) :] or "/"
 
 
 def match_route(routes: Sequence[Route], path: str, method: str = "") -> tuple[Route, Mapping[str, str]]:
