@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import logging
 import os
 import re
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -19,6 +21,9 @@ from backstream.errors import ConfigurationError
 from backstream.models import Price
 from backstream.options import Deadlines
 from backstream.registry.document import Document, parse_document
+from backstream.registry.routes import check_routes
+from backstream.registry.server_config import KeyConfig, RouteList, ServerConfig
+from backstream.registry.server_tables import read_key, read_route, read_server
 from backstream.request import Policy
 from backstream.transport.session import check_url
 from backstream.wire.http import check_field
@@ -34,8 +39,10 @@ __all__ = [
     "without_url",
 ]
 
+_T = TypeVar("_T")
+
 _LOGGER: Final = logging.getLogger("backstream.registry")
-_TABLES: Final = ("providers", "aliases", "defaults", "prices")
+_TABLES: Final = ("providers", "aliases", "defaults", "prices", "server", "keys", "routes")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _AUTH: Final = re.compile(r"[A-Za-z0-9_-]+(?::\s*[A-Za-z0-9_-]*\s*)?")
 FILE_NAME: Final = "backstream.toml"
@@ -109,6 +116,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         defaults: What holds where a call says nothing.
         prices: By ``provider/model``.
         model_from: What ``defaults.model`` comes from, for people.
+        server: How the gateway is to be run.
+        keys: What is said of client keys, by their names.
+        routes: Routing lists, by the name of the model that clients ask for.
     """
 
     document: Document | None = None
@@ -118,6 +128,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     defaults: Defaults = Defaults()
     prices: Mapping[str, Price] = {}
     model_from: str = ""
+    server: ServerConfig = ServerConfig()
+    keys: Mapping[str, KeyConfig] = {}
+    routes: Mapping[str, RouteList] = {}
 
     def error(self, keys: Sequence[str], problem: str, remedy: str = "") -> ConfigurationError:
         """Return an error that names the file, the line of a key, and the key."""
@@ -170,12 +183,22 @@ def find_config(
 
 
 def load_config(
-    path: str | PathLike[str] | None = None, *, environ: Mapping[str, str] | None = None, folder: Path | None = None
+    path: str | PathLike[str] | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+    problems: list[ConfigurationError] | None = None,
 ) -> Config:
     """Read the configuration: the first file there is (see :func:`find_config`), and over it the environment.
 
     ``BACKSTREAM_MODEL`` and ``BACKSTREAM_RECEIPTS`` win over ``[defaults]``. Reads one small file: call it in a thread
     where that matters.
+
+    Args:
+        path: See :func:`find_config`.
+        environ: See :func:`find_config`.
+        folder: See :func:`find_config`.
+        problems: Takes what is wrong with single entries, which are then left out; ``None`` raises the first one.
 
     Raises:
         ConfigurationError: The file cannot be read, or a key of it is unknown or wrong; the text names file, line and
@@ -183,18 +206,18 @@ def load_config(
     """
     environ = os.environ if environ is None else environ
     found, trusted = find_config(path, environ=environ, folder=folder)
-    config = Config() if found is None else _read(found, trusted=trusted)
+    config = Config() if found is None else _read(found, trusted=trusted, problems=problems)
     return _with_environment(config, environ)
 
 
-def _read(path: Path, *, trusted: bool) -> Config:
+def _read(path: Path, *, trusted: bool, problems: list[ConfigurationError] | None) -> Config:
     try:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
             document, tables = parse_document(path, file.read())
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from None
-    config = _Reader(document, trusted=trusted).config(tables)
+    config = _Reader(document, trusted=trusted, problems=problems).config(tables)
     holds_key = any(settings.key is not None for settings in config.providers.values())
     if os.name == "posix" and holds_key and mode & (stat.S_IRGRP | stat.S_IROTH):
         _LOGGER.warning("others can read %s, which holds a key; run: chmod 600 %s", path, path)
@@ -204,22 +227,63 @@ def _read(path: Path, *, trusted: bool) -> Config:
 class _Reader:
     """Makes values of one document."""
 
-    def __init__(self, document: Document, *, trusted: bool) -> None:
+    def __init__(self, document: Document, *, trusted: bool, problems: list[ConfigurationError] | None) -> None:
         self._document = document
         self._trusted = trusted
+        self._problems = problems
 
     def config(self, tables: Mapping[str, Any]) -> Config:
-        self._document.check_names([], tables, _TABLES)
-        parts = {name: self._document.table([name], tables.get(name, {})) for name in _TABLES}
+        parts = self._parts(tables)
+        aliases: Mapping[str, str] = {}
+        defaults, server = Defaults(), ServerConfig()
+        with self._noted():
+            aliases = self._aliases(parts["aliases"])
+        with self._noted():
+            defaults = self._defaults(parts["defaults"])
+        with self._noted():
+            server = read_server(self._document, parts["server"], trusted=self._trusted)
+        routes = self._each(parts["routes"], functools.partial(read_route, self._document))
+        with self._noted():
+            check_routes(self._document, aliases, routes)
         return Config(
             document=self._document,
             trusted=self._trusted,
-            providers={name: self._provider(name, value) for name, value in parts["providers"].items()},
-            aliases=self._aliases(parts["aliases"]),
-            defaults=self._defaults(parts["defaults"]),
-            prices={name: self._price(name, value) for name, value in parts["prices"].items()},
+            providers=self._each(parts["providers"], self._provider),
+            aliases=aliases,
+            defaults=defaults,
+            prices=self._each(parts["prices"], self._price),
             model_from=f"[defaults] of {self._document.path}",
+            server=server,
+            keys=self._each(parts["keys"], functools.partial(read_key, self._document, trusted=self._trusted)),
+            routes=routes,
         )
+
+    def _parts(self, tables: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+        for name in tables:
+            with self._noted():
+                self._document.check_names([], [name], _TABLES)
+        parts: dict[str, Mapping[str, Any]] = {name: {} for name in _TABLES}
+        for name in _TABLES:
+            with self._noted():
+                parts[name] = self._document.table([name], tables.get(name, {}))
+        return parts
+
+    @contextlib.contextmanager
+    def _noted(self) -> Iterator[None]:
+        """Keep what is wrong, where all of it is wanted."""
+        try:
+            yield
+        except ConfigurationError as error:
+            if self._problems is None:
+                raise
+            self._problems.append(error)
+
+    def _each(self, table: Mapping[str, Any], read: Callable[[str, object], _T]) -> Mapping[str, _T]:
+        found: dict[str, _T] = {}
+        for name, value in table.items():
+            with self._noted():
+                found[name] = read(name, value)
+        return found
 
     def _provider(self, name: str, value: object) -> ProviderConfig:
         keys = ["providers", name]
@@ -251,24 +315,13 @@ class _Reader:
                 raise self._document.error([*keys, "headers"], f"is wrong: {error}") from None
         if found.models_path and not found.models_path.startswith("/"):
             raise self._document.error([*keys, "models_path"], "does not begin with a slash", "give what follows url")
-        return msgspec.structs.replace(found, url=url, key_file=self._key_file(keys, found.key_file))
-
-    def _key_file(self, keys: Sequence[str], file: Path | None) -> Path | None:
-        try:
-            return file and self._document.path.parent / file.expanduser()
-        except RuntimeError:
-            raise self._document.error([*keys, "key_file"], "names an unknown home folder", "write the path") from None
+        return msgspec.structs.replace(
+            found, url=url, key_file=self._document.place([*keys, "key_file"], found.key_file)
+        )
 
     def _aliases(self, table: Mapping[str, Any]) -> Mapping[str, str]:
         for name, value in table.items():
             self._document.typed(["aliases", name], value, str)
-        for name in table:
-            seen, at = [name], table[name]
-            while at in table:
-                if at in seen:
-                    raise self._document.error(["aliases", name], f"leads in a circle: {' → '.join([*seen, at])}")
-                seen.append(at)
-                at = table[at]
         return table
 
     def _defaults(self, table: Mapping[str, Any]) -> Defaults:

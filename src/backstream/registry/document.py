@@ -85,6 +85,17 @@ class Document:
             raise self.error(keys, "is no table", f"write [{'.'.join(map(_shown, keys))}]")
         return value
 
+    def place(self, keys: Sequence[str], file: Path | None) -> Path | None:
+        """Return where a file is that a key names: from this file's own folder; ``~`` is the home folder.
+
+        Raises:
+            ConfigurationError: The home folder is unknown.
+        """
+        try:
+            return file and self.path.parent / file.expanduser()
+        except RuntimeError:
+            raise self.error(keys, "names an unknown home folder", "write the path") from None
+
     def check_names(self, keys: Sequence[str], found: Iterable[str], known: Sequence[str]) -> None:
         """Refuse unknown keys of a table.
 
@@ -126,7 +137,7 @@ class Document:
             found = _WHERE.fullmatch(str(error))
             problem, inner = (found[1], found[2]) if found else (str(error), "")
             if problem.startswith("Invalid enum value"):  # it goes on with the value
-                known = get_args(get_type_hints(type_)[inner])
+                known = _choices(get_type_hints(type_)[inner])
                 raise self.error([*keys, inner], "has an unknown value", f"use one of: {', '.join(known)}") from None
             raise self.error([*keys, *filter(None, inner.split("."))], f"is wrong: {_first_small(problem)}") from None
 
@@ -134,6 +145,11 @@ class Document:
 def _nearest(name: str, known: Sequence[str]) -> str:
     nearest = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     return f"did you mean {', '.join(nearest)}?" if nearest else f"use one of: {', '.join(sorted(known))}"
+
+
+def _choices(type_: Any) -> Sequence[str]:
+    """Return the values of a ``Literal``, also of an optional one."""
+    return [each for one in get_args(type_) for each in ([one] if isinstance(one, str) else get_args(one))]
 
 
 def _first_small(text: str) -> str:

@@ -27,6 +27,7 @@ from backstream.registry.keys import find_key, key_in_sight
 from backstream.registry.models import ModelCache, default_cache_folder
 from backstream.registry.names import Names, Target
 from backstream.registry.plugins import Plugin, Plugins
+from backstream.registry.routes import models_of
 from backstream.registry.rows import configured_rows, may_use_keyring, row_at
 from backstream.transport.url import is_loopback, parse_url
 
@@ -187,7 +188,7 @@ class Registry:
         """Return the provider and the model that a name means; see :meth:`backstream.registry.names.Names.resolve`.
 
         A bare name is looked up in what is known; where it is not known there, local servers and every provider with a
-        key are asked for their lists.
+        key are asked for their lists. A routing list means the first model of it.
 
         Args:
             model: The name; ``""`` or ``None`` for the default model (see :meth:`default`).
@@ -289,9 +290,10 @@ class Registry:
             here = self._found[name].models if name in self._found else ()
             listed = [each.id for each in self._cache.known(self._identity(name))]
             models[name] = [*here, *listed, *(rows[name].models if name in rows else models.get(name, ()))]
+        aliases, routes = self.config.aliases, self.config.routes
         return Names(
             defaults={name: (rows[name].default_model or "") if name in rows else "" for name in names},
-            aliases=self.config.aliases,
+            aliases={**aliases, **{name: models_of(name, aliases, routes)[0] for name in routes}},
             models=models,
             usable=self._usable(),
         )
