@@ -47,10 +47,12 @@ class Request:
         path: The decoded path below the place where the application is mounted.
         fields: The header fields, names in lower case.
         scheme: ``http`` or ``https``.
-        client_host: The peer's address; ``None`` where there is none (a Unix socket).
+        client_host: The client's address; ``None`` where there is none (a Unix socket).
+        over_unix: Whether it came through a Unix socket.
+        forwarded_host: The ``Host`` that a trusted proxy was asked for; ``None`` where none says.
     """
 
-    __slots__ = ("_query", "client_host", "fields", "method", "path", "scheme")
+    __slots__ = ("_query", "client_host", "fields", "forwarded_host", "method", "over_unix", "path", "scheme")
 
     def __init__(self, scope: Scope) -> None:
         self.method: str = scope["method"]
@@ -60,6 +62,9 @@ class Request:
         self._query: bytes = scope.get("query_string", b"")
         client = scope.get("client")
         self.client_host: str | None = client[0] if client else None
+        server = scope.get("server")
+        self.over_unix = server is not None and server[1] is None  # the ASGI specification: [path, None]
+        self.forwarded_host: str | None = None
 
     def values(self, name: bytes) -> list[bytes]:
         """Return every value of a header field, in order."""

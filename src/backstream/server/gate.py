@@ -21,7 +21,10 @@ _HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]{1,253})(?::([0-9]
 
 
 def check_host(request: Request, allowed: Collection[str], *, any_address: bool = False) -> str:
-    """Check the ``Host`` field.
+    """Check the ``Host`` field, and the host that a trusted proxy was asked for.
+
+    Through a Unix socket, which no page can open, a client may send any well-formed name; a page that reaches it
+    through a proxy is known by its ``Origin``, or by what the proxy forwards.
 
     Args:
         request: The request.
@@ -29,7 +32,7 @@ def check_host(request: Request, allowed: Collection[str], *, any_address: bool 
         any_address: Allow every IP address too: a page cannot re-bind those.
 
     Returns:
-        The field's value, in lower case.
+        The host that the client asked for, in lower case.
 
     Raises:
         Refusal: 400 where it is missing, repeated or malformed; 403 where the name is another.
@@ -38,10 +41,21 @@ def check_host(request: Request, allowed: Collection[str], *, any_address: bool 
     found = _HOST.fullmatch(values[0].decode("latin-1")) if len(values) == 1 else None
     if found is None:
         raise Refusal(400, "The Host header must be sent once, as name or name:port")
-    host, name = found[0].lower(), found[1].lower()
-    if name in LOOPBACK_HOSTS or name in allowed or host in allowed or (any_address and _is_address(name)):
-        return host
+    if request.over_unix and not request.values(b"origin") and not _is_forwarded(request):
+        return found[0].lower()
+    for asked in (found[0].lower(), request.forwarded_host or ""):
+        name = asked if asked.endswith("]") else asked.rpartition(":")[0] or asked
+        if asked and not (
+            name in LOOPBACK_HOSTS or name in allowed or asked in allowed or (any_address and _is_address(name))
+        ):
+            break
+    else:
+        return request.forwarded_host or found[0].lower()
     raise Refusal(403, "This server does not answer to that Host; allow the name in its settings")
+
+
+def _is_forwarded(request: Request) -> bool:
+    return any(name == b"forwarded" or name.startswith(b"x-forwarded-") for name, _ in request.fields)
 
 
 def _is_address(name: str) -> bool:

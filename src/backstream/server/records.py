@@ -33,6 +33,7 @@ class RequestRecord:
 
     Attributes:
         id: Made here; the client sees it as ``X-Request-Id``.
+        client_request_id: The id that the client sent, where it is of a harmless form.
         method: The HTTP method, upper case.
         route: The route's name, never the path asked for; ``""`` where there is none.
         pattern: The route's pattern, e.g. ``/v1/models/{*model}``.
@@ -59,6 +60,7 @@ class RequestRecord:
         "answered_by",
         "asked_seconds",
         "chunks",
+        "client_request_id",
         "end",
         "error",
         "finish",
@@ -80,6 +82,7 @@ class RequestRecord:
 
     def __init__(self, method: str = "") -> None:
         self.id = secrets.token_hex(8)
+        self.client_request_id: str | None = None
         self.method = method
         self.route = ""
         self.pattern = ""
@@ -149,6 +152,7 @@ class RequestRecord:
         usage, first, seconds = self.usage, self.first_seconds, self.seconds
         return {
             "id": self.id,
+            "client_request_id": self.client_request_id,
             "route": self.route,
             "key": self.key,
             "provider": self.provider,

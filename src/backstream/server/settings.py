@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 import re
 from pathlib import Path
@@ -86,6 +87,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigurationError("a number of seconds is not positive", "use 15, 5 and 30, the defaults")
         if self.root_path and _ROOT_PATH.fullmatch(self.root_path) is None:
             raise ConfigurationError(f"root path {self.root_path[:80]!r} is none", "write it as /prefix, without a last /")
+        TrustedProxies(self.trusted_proxies)
+        if self.root_path and _ROOT_PATH.fullmatch(self.root_path) is None:
+            raise ConfigurationError(f"{self.root_path[:80]!r} is no root path", "write /prefix, without a last /")
         TrustedProxies(self.trusted_proxies)
         for origin in self.allow_origins:
             if origin != origin.lower() or not origin.startswith(("http://", "https://")) or origin.count("/") != 2:
