@@ -24,6 +24,7 @@ from backstream.server.catalog import Catalog, Providers
 from backstream.server.forwarded import TrustedProxies, request_id_of
 from backstream.server.gate import check_host, check_origin, cors_fields, is_loopback, is_preflight
 from backstream.server.ledger import Ledger
+from backstream.server.measures import Measures
 from backstream.server.records import RequestRecord
 from backstream.server.refusals import ClientGone, RequestRefused
 from backstream.server.routes import ROUTES
@@ -49,6 +50,7 @@ class Gateway:
         keys: Its client keys.
         admission: The door of every route that asks a provider.
         ledger: What its workers have in common.
+        measures: What it counts.
         observers: Called with the record of every request when it is over.
         routes: Its routes.
     """
@@ -61,6 +63,9 @@ class Gateway:
         self.keys = KeyRing(settings.keys_file)
         self.admission = Admission(settings)
         self.ledger = Ledger(settings.state_file)
+        self.measures = Measures(
+            lambda: self.admission.streams, lambda: self.ledger if self.settings.worker is not None else None
+        )
         self.observers: list[Callable[[RequestRecord], None]] = []
         self.routes = ROUTES
         self._proxies = TrustedProxies(settings.trusted_proxies)
@@ -75,6 +80,7 @@ class Gateway:
 
     async def aclose(self) -> None:
         """Close what it holds open; it may be used again."""
+        await self.measures.aclose()
         await self.ledger.aclose()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -92,6 +98,7 @@ class Gateway:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         request, record = self._receive(scope)
+        self.measures.note_begin()
         answer = _Answer(send, record.id, closing=self.admission.draining)
         try:
             await self._dispatch(request, receive, answer, record)
@@ -122,12 +129,14 @@ class Gateway:
             raise
         finally:
             record.write()
+            self.measures.note(record)
             for observe in self.observers:
                 observe(record)
 
     def _receive(self, scope: Scope) -> tuple[Request, RequestRecord]:
         """Return the request as it left its client, whatever proxies did to it, and its record."""
-        request, record = Request(scope), RequestRecord()
+        request = Request(scope)
+        record = RequestRecord(request.method)
         self._proxies.apply(request)
         request.path = path_below(self.settings.root_path, self.routes, request.path)
         record.client_request_id = request_id_of(request)
@@ -151,6 +160,7 @@ class Gateway:
             back_ends=self.back_ends,
             admission=self.admission,
             ledger=self.ledger,
+            measures=self.measures,
             request=request,
             receive=receive,
             send=answer.send,
@@ -162,6 +172,7 @@ class Gateway:
             answer.dialect = dialect_of(request)
             self._check_key(exchange)  # what exists is not told to strangers either
             raise
+        record.pattern = route.path
         record.route, answer.dialect = route.name, dialect_of(request, route.dialect)
         if not route.open:
             self._check_key(exchange)

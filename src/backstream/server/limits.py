@@ -1,55 +1,102 @@
-"""How many streams run at the same time, in all and for each client key. Knows no route."""
+"""What one client key may use, and how many answers run here at the same time. Knows no route and no ledger."""
 
 from __future__ import annotations
 
-import contextlib
+import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
+from backstream.registry.server_config import KeyLimits
 from backstream.server.asgi import Field, Refusal
+from backstream.server.keys import KeyRecord
+from backstream.server.ledger import Wait
 
-__all__ = ["StreamLimits"]
+__all__ = ["NO_LIMITS", "StreamLimits", "are_counted", "limits_of", "names_of", "refusal_of"]
 
-_RETRY: Final[list[Field]] = [(b"retry-after", b"1")]
+NO_LIMITS: Final = KeyLimits()
+"""The limits of who has none: every request of a server without keys."""
+
+_TEXTS: Final = {
+    "requests_per_minute": "Too many requests in a minute for this key",
+    "concurrent_streams": "Too many streams for this key",
+    "tokens_per_day": "This key has used its tokens of today; it has new ones at midnight, UTC",
+}
+
+
+def limits_of(key: KeyRecord | None, configured: Mapping[str, KeyLimits], default: KeyLimits) -> KeyLimits:
+    """Return what a key may use: by its record, else by the configuration, else by the default."""
+    if key is None:
+        return NO_LIMITS
+    named = configured.get(key.name)
+    return (key.limits if named is None else key.limits.over(named)).over(default)
+
+
+def are_counted(limits: KeyLimits) -> bool:
+    """Tell whether a limit is there that needs counting."""
+    return not (limits.requests_per_minute is limits.concurrent_streams is limits.tokens_per_day is None)
+
+
+def names_of(provider: str, model: str, asked: str = "") -> Iterator[str]:
+    """Return the names by which a key's patterns may mean a model.
+
+    ``provider/model`` always; without the provider only what has no slash of its own, since ``openai/*`` must not mean
+    another provider's model that begins so. Any of them in lower case too.
+
+    Args:
+        provider: The provider's name.
+        model: The model, as the provider names it.
+        asked: The name the client asked for.
+    """
+    for name in (f"{provider}/{model}", model, asked):
+        if name and (name is not model and name is not asked or "/" not in name):
+            yield name
+            yield name.lower()
+
+
+def refusal_of(wait: Wait) -> Refusal:
+    """Return the 429 of a limit that was met, which says when to come back."""
+    return Refusal(429, _TEXTS[wait.limit], [_retry_after(wait.seconds)])
+
+
+def _retry_after(seconds: float) -> Field:
+    return b"retry-after", b"%d" % max(math.ceil(seconds), 1)
 
 
 class StreamLimits:
-    """The running streams of one application.
+    """The answers that run in this process.
 
-    Args:
-        in_all: How many may run.
-        per_key: How many may run for one client key.
+    Attributes:
+        running: How many.
     """
 
-    def __init__(self, in_all: int, per_key: int) -> None:
-        self._in_all = in_all
-        self._per_key = per_key
-        self._running = 0
+    def __init__(self) -> None:
+        self.running = 0
         self._by_key: Counter[str] = Counter()
 
-    @contextlib.contextmanager
-    def admit(self, key_name: str | None) -> Iterator[None]:
-        """Let one stream run while the context lasts.
+    def enter(self, key_name: str | None, in_all: int, per_key: int) -> None:
+        """Let one more answer run, until :meth:`leave`.
 
         Args:
-            key_name: Whose stream it is; ``None`` on a server without keys.
+            key_name: Whose it is; ``None`` on a server without keys.
+            in_all: How many may run.
+            per_key: How many may run for one client key.
 
         Raises:
-            Refusal: 429 where the key has too many streams, 503 where the server has; with ``Retry-After``.
+            Refusal: 429 where the key has too many, 503 where the server has; with ``Retry-After``.
         """
-        if key_name is not None and self._by_key[key_name] >= self._per_key:
-            raise Refusal(429, "Too many streams for this key", _RETRY)
-        if self._running >= self._in_all:
-            raise Refusal(503, "Too many streams", _RETRY)
-        self._running += 1
+        if key_name is not None and self._by_key[key_name] >= per_key:
+            raise Refusal(429, "Too many streams for this key", [_retry_after(1)])
+        if self.running >= in_all:
+            raise Refusal(503, "Too many streams", [_retry_after(1)])
+        self.running += 1
         if key_name is not None:
             self._by_key[key_name] += 1
-        try:
-            yield
-        finally:
-            self._running -= 1
-            if key_name is not None:
-                self._by_key[key_name] -= 1
-                if not self._by_key[key_name]:
-                    del self._by_key[key_name]
+
+    def leave(self, key_name: str | None) -> None:
+        """Note that an answer is over."""
+        self.running -= 1
+        if key_name is not None:
+            self._by_key[key_name] -= 1
+            if not self._by_key[key_name]:
+                del self._by_key[key_name]

@@ -12,6 +12,7 @@ from backstream.server.backends import BackEnds
 from backstream.server.catalog import Catalog
 from backstream.server.keys import KeyRecord
 from backstream.server.ledger import Ledger
+from backstream.server.measures import Measures
 from backstream.server.records import RequestRecord
 from backstream.server.settings import Settings
 
@@ -31,6 +32,7 @@ class Exchange:
         back_ends: Who answers for a model.
         admission: The door of every route that asks a provider.
         ledger: What workers have in common.
+        measures: What the application counts.
         request: The request's head.
         receive: ASGI's.
         send: ASGI's.
@@ -45,6 +47,7 @@ class Exchange:
     back_ends: BackEnds
     admission: Admission
     ledger: Ledger
+    measures: Measures
     request: Request
     receive: Receive
     send: Send
