@@ -15,6 +15,7 @@ import msgspec
 from backstream.credentials import Secret
 from backstream.dialects.base import Dialect, RenderedRequest, StreamParser
 from backstream.dialects.names import dialect_for
+from backstream.dialects.relay import FrameRelay
 from backstream.errors import ConfigurationError, MissingKeyError, TooLargeError, UnsupportedFeatureError
 from backstream.messages import MediaListType, Messages
 from backstream.models import ModelInfo
@@ -149,6 +150,7 @@ class DialectProvider(Services):
         media: MediaListType = None,
         api_key: str | Secret | None = None,
         options: CallOptions | None = None,
+        relay: FrameRelay | None = None,
     ) -> AsyncResult:
         """Send a typed request, as a gateway has it, and give its answer; the rest as :meth:`create_async_generator`.
 
@@ -157,6 +159,7 @@ class DialectProvider(Services):
             media: Items to send with the last turn of the user.
             api_key: A key for this call instead of the provider's own.
             options: The local options of the call.
+            relay: Keeps the frames of the answer, for a client of the same dialect.
         """
         key = self._key_for(api_key)
         settings = options or CallOptions()
@@ -164,7 +167,7 @@ class DialectProvider(Services):
         async def open_answer() -> HTTPSource:
             _log.info("%s: model %r, %s", self.name, request.model, key.masked if key is not None else "no key")
             rendered, receipts = await self._render(request, media, settings)
-            return await self._open(rendered, receipts, request, key, settings)
+            return await self._open(rendered, receipts, request, key, settings, relay=relay)
 
         return AsyncResult(open_answer)
 
@@ -210,12 +213,15 @@ class DialectProvider(Services):
         request: Request,
         key: Secret | None,
         options: CallOptions,
+        *,
+        relay: FrameRelay | None,
     ) -> HTTPSource:
         def parser(content_type: str) -> StreamParser:
             whole = content_type == "application/json" and self.dialect.name not in _STREAMS_JSON
             if whole or (not request.stream and content_type not in _STREAMS):
                 return WholeAnswerParser(self.dialect, options)
-            return self.dialect.stream_parser(options)
+            parser = self.dialect.stream_parser(options)
+            return parser if relay is None else relay.watch(parser)
 
         spec = await self._signed(rendered, self._spec(key))
         source = await open_source(
@@ -228,6 +234,7 @@ class DialectProvider(Services):
             parse_error=self.dialect.parse_error,
         )
         source.receipts = receipts
+        source.relay = relay if relay is not None and relay.is_used else None
         return source
 
     async def _signed(self, rendered: RenderedRequest, spec: BackendSpec) -> BackendSpec:

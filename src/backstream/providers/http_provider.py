@@ -12,6 +12,7 @@ import msgspec
 
 from backstream.credentials import Secret
 from backstream.dialects.base import StreamParser
+from backstream.dialects.relay import FrameRelay
 from backstream.errors import ContentTypeError, IncompleteStream, ProviderError, RefusedError
 from backstream.options import CallOptions
 from backstream.providers.service import parse_service
@@ -74,13 +75,15 @@ class HTTPSource:
 
     Attributes:
         receipts: What became of each parameter of the request.
+        relay: What keeps the frames of the answer; ``None`` where nobody passes them on.
         service: What the back-end's header fields said.
     """
 
-    __slots__ = ("_parser", "_response", "_secrets", "_watched", "receipts", "service")
+    __slots__ = ("_parser", "_response", "_secrets", "_watched", "receipts", "relay", "service")
 
     def __init__(self, response: StreamResponse, parser: StreamParser, *, watched: bool, secrets: Secrets) -> None:
         self.receipts: tuple[Receipt, ...] = ()
+        self.relay: FrameRelay | None = None
         self.service: Service | None = None
         self._response = response
         self._parser = parser

@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 
+from backstream.dialects.base import Dialect
+from backstream.dialects.relay import relay_for
 from backstream.errors import MissingKeyError, UnavailableError, UnknownModelError, UnsupportedFeatureError
 from backstream.models import ModelInfo
 from backstream.providers.dialect_provider import DialectProvider
@@ -56,15 +58,21 @@ class BackEnd:
         self.model = model
         self.is_known = is_known
 
-    async def open(self, request: Request) -> BlockSource:
+    async def open(self, request: Request, client: Dialect | None = None) -> BlockSource:
         """Ask the provider.
+
+        Args:
+            request: What is asked.
+            client: The client's dialect, where the provider's frames may be passed on as they come: then the source has
+                a ``relay`` that keeps them (:class:`backstream.dialects.relay.FrameRelay`).
 
         Raises:
             BackstreamError: It cannot be asked, or refused.
         """
         if isinstance(self.provider, DialectProvider):
             model = self.model or self.provider.default_model or ""
-            return await source_of(self.provider.answer(msgspec.structs.replace(request, model=model)))
+            relay = relay_for(client, self.provider.dialect, request) if client is not None else None
+            return await source_of(self.provider.answer(msgspec.structs.replace(request, model=model), relay=relay))
         if request.dialect not in ("", "openai_chat"):  # other dialects' own members would not be understood
             request = msgspec.structs.replace(request, extra={})
         messages, media, keywords = await asyncio.to_thread(render_call, request)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from backstream.dialects.base import Dialect
+from backstream.dialects.relay import FrameRelay
 from backstream.errors import BackstreamError, IncompleteStream
 from backstream.providers.result import BlockSource
 from backstream.reply import Block, End, has_content
@@ -17,14 +19,18 @@ class GatedAnswer:
     Args:
         back_end: Who answers.
         request: What is asked.
+        client: The client's dialect, where frames of the same dialect may be passed on.
 
     Attributes:
         held: What came before the gate opened; the last item may be the ``End``.
+        relay: What keeps the provider's frames, where they are to be passed on; from the gate's opening on.
     """
 
-    def __init__(self, back_end: BackEnd, request: Request) -> None:
+    def __init__(self, back_end: BackEnd, request: Request, client: Dialect | None = None) -> None:
         self._back_end = back_end
         self._request = request
+        self._client = client
+        self.relay: FrameRelay | None = None
         self._source: BlockSource | None = None
         self.held: Block = []
 
@@ -38,7 +44,8 @@ class GatedAnswer:
             await self._wait()
 
     async def _wait(self) -> None:
-        self._source = await self._back_end.open(self._request)
+        self._source = await self._back_end.open(self._request, self._client)
+        self.relay = getattr(self._source, "relay", None)
         while not has_content(self.held):
             block = await self._source.read_block()
             self.held += block

@@ -17,9 +17,10 @@ from backstream.dialects.openai_chat.failures import render_failure
 from backstream.dialects.openai_chat.quirks import NAME, Quirks
 from backstream.errors import IncompleteStream
 from backstream.reply import Block, End
+from backstream.request import Request
 from backstream.wire.json_text import encode_json
 
-__all__ = ["ChatStreamRenderer", "head_of", "render_finish", "render_usage"]
+__all__ = ["ChatStreamRenderer", "head_of", "render_finish", "render_usage", "wants_usage"]
 
 _WORDS: Final = frozenset({"stop", "length", "tool_calls", "content_filter", "function_call"})
 
@@ -96,7 +97,7 @@ class ChatStreamRenderer:
             self._begin(Start(), pieces)
         pieces += [self._event(delta) for delta in self._deltas.flush()]
         pieces.append(self._event(Delta({}), render_finish(self._finish, called=self._deltas.called)))
-        if self._usage is not None and _wants_usage(self._envelope):
+        if self._usage is not None and wants_usage(self._envelope.request):
             pieces.append(_encode({**(self._head or {}), "choices": [], "usage": render_usage(self._usage)}))
         pieces.append(b"data: [DONE]\n\n")
 
@@ -105,9 +106,8 @@ def _encode(event: Mapping[str, Any]) -> bytes:
     return b"data: %b\n\n" % encode_json(event)
 
 
-def _wants_usage(envelope: Envelope) -> bool:
+def wants_usage(request: Request) -> bool:
     """A client of this dialect is told the usage only if it asked, since not all of them expect an empty choice."""
-    request = envelope.request
     if request.dialect != NAME:
         return True
     asked = request.extra.get("stream_options")

@@ -6,7 +6,8 @@ import asyncio
 import time
 
 from backstream.chunks import RawResponse
-from backstream.dialects.base import Dialect, Envelope
+from backstream.dialects.base import Dialect, Envelope, StreamRenderer
+from backstream.dialects.relay import FrameRelay
 from backstream.errors import BackstreamError, IncompleteStream, InvalidRequestError, RefusedError
 from backstream.reply import Block, End, join_deltas
 from backstream.request import Request
@@ -48,7 +49,7 @@ async def answer(exchange: Exchange, dialect: Dialect, request: Request) -> None
         back_end = await exchange.back_ends.find(request.model)
         record.provider, record.model = back_end.name, back_end.model if back_end.is_known else "other"
         exchange.admission.check_model(exchange, back_end.name, back_end.model)
-        gated = GatedAnswer(back_end, request)
+        gated = GatedAnswer(back_end, request, dialect)
         envelope = Envelope(
             id=record.id, model=request.model or back_end.model, created=int(time.time()), request=request
         )
@@ -96,7 +97,7 @@ async def _stream(
         block = await _pass_gate(exchange, waiting, outlet, fields, renderer.keep_alive)
         while True:
             end = block[-1] if block else None
-            data = renderer.render(block)
+            data = _render(block, renderer, gated.relay)
             if watch.gone:
                 raise ClientGone
             exchange.record.note_block(block)
@@ -133,6 +134,18 @@ async def _pass_gate(
     except BackstreamError as error:
         return [End("failed", (type(error).__name__,), error)]
     return []
+
+
+def _render(block: Block, renderer: StreamRenderer, relay: FrameRelay | None) -> bytes:
+    """Return what the client gets: the provider's own frames where they can be passed on, and else ours.
+
+    What went wrong is said in our words either way.
+    """
+    if relay is None:
+        return renderer.render(block)
+    end = block[-1] if block else None
+    failed = isinstance(end, End) and end.state != "complete"
+    return relay.take() + renderer.render([end]) if failed and end is not None else relay.take()
 
 
 def _note_end(exchange: Exchange, end: End) -> None:
