@@ -19,6 +19,7 @@ from pathlib import Path
 
 from benchmarks.chat import chat_cpu
 from benchmarks.clients import CLIENTS, LOADS
+from benchmarks.gateway import gateway
 from benchmarks.upstream import running
 
 ROOT = Path(__file__).parent.parent
@@ -123,11 +124,12 @@ def main() -> None:
             "media": media(port),
             "weight": weight(),
         }
+    results["gateway"] = gateways = gateway(peers="--ours" not in sys.argv[1:])
     folder = ROOT / "benchmarks" / "results"
     folder.mkdir(exist_ok=True)
     (folder / "latest.json").write_text(json.dumps(results, indent=2) + "\n")
-    if chat["failed"]:
-        raise SystemExit("a client of our own failed; see above")
+    if chat["failed"] or gateways["failed"]:
+        raise SystemExit("a client or gateway of our own failed; see above")
 
 
 if __name__ == "__main__":
