@@ -21,6 +21,7 @@ from backstream.server.asgi import Field, Message, Receive, Refusal, Request, Sc
 from backstream.server.auth import KeyRing, authenticate
 from backstream.server.backends import BackEnds
 from backstream.server.catalog import Catalog, Providers
+from backstream.server.fallback import RoutedBackEnds
 from backstream.server.forwarded import TrustedProxies, request_id_of
 from backstream.server.gate import check_host, check_origin, cors_fields, is_loopback, is_preflight
 from backstream.server.ledger import Ledger
@@ -59,12 +60,12 @@ class Gateway:
         self.settings = settings
         self.catalog = catalog
         self.registry = registry
-        self.back_ends = BackEnds(catalog, registry)
+        self.back_ends: BackEnds = RoutedBackEnds(catalog, registry)
         self.keys = KeyRing(settings.keys_file)
-        self.admission = Admission(settings)
+        self.admission = Admission()
         self.ledger = Ledger(settings.state_file)
         self.measures = Measures(
-            lambda: self.admission.streams, lambda: self.ledger if self.settings.worker is not None else None
+            lambda: self.admission.running, lambda: self.ledger if self.settings.worker is not None else None
         )
         self.observers: list[Callable[[RequestRecord], None]] = []
         self.routes = ROUTES

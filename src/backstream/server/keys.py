@@ -21,6 +21,7 @@ from typing import Final
 import msgspec
 
 from backstream.errors import ConfigurationError
+from backstream.registry.server_config import KeyLimits
 
 if sys.platform != "win32":
     import fcntl
@@ -31,7 +32,7 @@ _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _PREFIX_CHARACTERS: Final = 8
 
 
-class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
+class KeyRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is stored of one key.
 
     Attributes:
@@ -39,12 +40,14 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
         sha256: The digest of the key, 64 hex digits.
         prefix: Its first characters, to tell keys apart.
         created: When it was made, ISO 8601, UTC.
+        limits: What it may use; where it says nothing, the configuration does.
     """
 
     name: str
     sha256: str
     prefix: str = ""
     created: str = ""
+    limits: KeyLimits = KeyLimits()
 
 
 class _KeyFile(msgspec.Struct):

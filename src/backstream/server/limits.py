@@ -48,10 +48,10 @@ def names_of(provider: str, model: str, asked: str = "") -> Iterator[str]:
         model: The model, as the provider names it.
         asked: The name the client asked for.
     """
-    for name in (f"{provider}/{model}", model, asked):
-        if name and (name is not model and name is not asked or "/" not in name):
-            yield name
-            yield name.lower()
+    bare = [name for name in (model, asked) if name and "/" not in name]
+    for name in (f"{provider}/{model}", *bare):
+        yield name
+        yield name.lower()
 
 
 def refusal_of(wait: Wait) -> Refusal:

@@ -17,6 +17,7 @@ from backstream.chunks import Finish, Start, Usage
 from backstream.reply import End, has_content
 
 if TYPE_CHECKING:
+    from backstream.server.tally import Tally
     from backstream.server.trace import Trace
 
 __all__ = ["Ending", "RequestRecord", "render_line"]
@@ -46,6 +47,7 @@ class RequestRecord:
         error: The class name of the error.
         chunks: How many chunks were sent.
         usage: What the provider said it used.
+        tally: Counts the answer's text where a budget may need it; never logged.
         answered_by: The model that really answered, as the provider says.
         finish: The provider's reason for the end of its answer.
         trace: What is passed on of the client's trace; ``None`` where it sent none and none is made.
@@ -76,6 +78,7 @@ class RequestRecord:
         "started_ns",
         "status",
         "stream",
+        "tally",
         "trace",
         "usage",
     )
@@ -95,6 +98,7 @@ class RequestRecord:
         self.error: str | None = None
         self.chunks = 0
         self.usage: Usage | None = None
+        self.tally: Tally | None = None
         self.answered_by: str | None = None
         self.finish: str | None = None
         self.trace: Trace | None = None
@@ -122,6 +126,8 @@ class RequestRecord:
             if type(item) in _NOTED:
                 self._note(item)
         self.chunks += len(block)
+        if self.tally is not None:
+            self.tally.note_block(block)
         if self.first_seconds is None and has_content(block):
             self.first_seconds = time.perf_counter() - self._start
 

@@ -18,6 +18,7 @@ from backstream.server.settings import Settings
 
 if TYPE_CHECKING:
     from backstream.server.admission import Admission
+    from backstream.server.tickets import Ticket
 
 __all__ = ["Exchange", "Handler", "Route", "match_route", "methods_of", "path_below"]
 
@@ -39,7 +40,9 @@ class Exchange:
         record: What will be logged.
         key: The client key; ``None`` on a server without keys.
         forced_framing: What the path says about framing.
+        routed_as: The routing list that was asked for; ``""`` for none.
         parameters: What the pattern's ``{names}`` matched.
+        ticket: Its right to an answer, once it was admitted.
     """
 
     settings: Settings
@@ -54,7 +57,9 @@ class Exchange:
     record: RequestRecord
     key: KeyRecord | None = None
     forced_framing: Framing | None = None
+    routed_as: str = ""
     parameters: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    ticket: Ticket | None = None
 
     @property
     def key_name(self) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 
 from backstream.chunks import RawResponse
@@ -12,6 +13,7 @@ from backstream.errors import BackstreamError, IncompleteStream, InvalidRequestE
 from backstream.reply import Block, End, join_deltas
 from backstream.request import Request
 from backstream.server.asgi import Field, send_plain
+from backstream.server.backends import BackEnd
 from backstream.server.dialect_bodies import read_members
 from backstream.server.gated import GatedAnswer
 from backstream.server.presence import ClientWatch
@@ -48,7 +50,7 @@ async def answer(exchange: Exchange, dialect: Dialect, request: Request) -> None
     async with ClientWatch(exchange.receive) as watch:
         back_end = await exchange.back_ends.find(request.model)
         record.provider, record.model = back_end.name, back_end.model if back_end.is_known else "other"
-        exchange.admission.check_model(exchange, back_end.name, back_end.model)
+        exchange.admission.check_model(exchange, back_end.name, back_end.model, request.model)
         gated = GatedAnswer(back_end, request, dialect)
         envelope = Envelope(
             id=record.id, model=request.model or back_end.model, created=int(time.time()), request=request
@@ -59,7 +61,14 @@ async def answer(exchange: Exchange, dialect: Dialect, request: Request) -> None
             else:
                 await _answer_whole(exchange, dialect, envelope, gated)
         finally:
+            _note_who(exchange, back_end)  # of a routing list it is known only now
             await gated.aclose()
+
+
+def _note_who(exchange: Exchange, back_end: BackEnd) -> None:
+    record = exchange.record
+    record.provider, record.model = back_end.name, back_end.model if back_end.is_known else "other"
+    exchange.routed_as = back_end.route
 
 
 async def _answer_whole(exchange: Exchange, dialect: Dialect, envelope: Envelope, gated: GatedAnswer) -> None:
@@ -155,12 +164,13 @@ def _note_end(exchange: Exchange, end: End) -> None:
 
 
 def _fields(exchange: Exchange, content_type: str) -> list[Field]:
-    return [
+    fields = [
         (b"content-type", content_type.encode()),
         (b"cache-control", b"no-cache"),
         (b"x-accel-buffering", b"no"),
         (b"x-request-id", exchange.record.id.encode()),
     ]
+    return [*fields, (b"x-backstream-route", exchange.routed_as.encode())] if exchange.routed_as else fields
 
 
 def refuse_in(dialect: Dialect, error: BackstreamError) -> tuple[int, bytes, list[Field]]:
