@@ -12,6 +12,7 @@ from backstream.server.asgi import Field, Refusal
 from backstream.server.ledger import Wait
 from backstream.server.limits import StreamLimits, are_counted, limits_of, names_of, refusal_of
 from backstream.server.routing import Exchange
+from backstream.server.running import RunningAnswers
 from backstream.server.tickets import Ticket
 
 __all__ = ["Admission"]
@@ -24,10 +25,12 @@ class Admission:
 
     Attributes:
         draining: Whether the server is about to stop: nothing new is let in.
+        answers: The answers that were let in and have not ended, to be told that the server stops.
     """
 
     def __init__(self) -> None:
         self.draining = False
+        self.answers = RunningAnswers()
         self._streams = StreamLimits()
 
     @property
@@ -55,7 +58,8 @@ class Admission:
         exchange.ticket = ticket = Ticket(exchange, self._streams)
         try:
             await self._count(exchange, ticket, spends=spends)
-            yield
+            with self.answers.answer() as exchange.interruption:
+                yield
         except BaseException as error:
             ticket.end(error)
             raise

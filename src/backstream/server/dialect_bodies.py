@@ -8,6 +8,7 @@ from typing import Any
 from backstream.errors import DecodeError, InvalidRequestError
 from backstream.server.asgi import Refusal
 from backstream.server.bodies import check_head
+from backstream.server.presence import patient
 from backstream.server.refusals import ClientGone
 from backstream.server.routing import Exchange
 from backstream.wire.json_text import decode_json
@@ -28,13 +29,10 @@ async def read_members(exchange: Exchange) -> dict[str, Any]:
     settings = exchange.settings
     left = min(check_head(exchange.request.field_map(), settings.limits), settings.limits.max_body_bytes)
     blocks: list[bytes] = []
+    receive = patient(exchange.receive, settings.body_idle_seconds, settings.body_bytes_per_second)
     more = True
     while more:
-        try:
-            async with asyncio.timeout(settings.body_idle_seconds):
-                event = await exchange.receive()
-        except TimeoutError:
-            raise Refusal(408, "The request body did not arrive in time", [(b"connection", b"close")]) from None
+        event = await receive()
         if event["type"] == "http.disconnect":
             raise ClientGone
         data, more = event.get("body", b""), event.get("more_body", False)

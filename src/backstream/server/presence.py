@@ -1,4 +1,4 @@
-"""Noticing that the client went away while its answer is being made. Knows ASGI only."""
+"""Noticing that the client went away while its answer is being made, or stops in its request. Knows ASGI only."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import asyncio
 from types import TracebackType
 from typing import Self
 
-from backstream.server.asgi import Receive
+from backstream.server.asgi import Message, Receive, Refusal
 from backstream.server.refusals import ClientGone
 
-__all__ = ["ClientWatch"]
+__all__ = ["ClientWatch", "patient"]
 
 
 class ClientWatch:
@@ -72,3 +72,42 @@ class ClientWatch:
             self._watcher.exception()  # retrieved: where receive() failed, send() will say so
         if self._ours and self._task.uncancel() <= self._cancelling:
             raise ClientGone from error
+
+
+def patient(receive: Receive, idle_seconds: float, bytes_per_second: int) -> Receive:
+    """Wrap ``receive`` so that a client which sends its body too slowly, or stops, is not waited for.
+
+    Only the time that is spent waiting counts.
+
+    Args:
+        receive: ASGI's, before the first body message.
+        idle_seconds: Silence after which the request is refused; also the time over which the rate is measured.
+        bytes_per_second: The least rate.
+
+    Returns:
+        A ``receive`` that raises ``Refusal``: 408.
+    """
+    clock = asyncio.get_running_loop().time
+    waited, arrived = 0.0, 0
+
+    async def receive_soon() -> Message:
+        nonlocal waited, arrived
+        begun = clock()
+        try:
+            async with asyncio.timeout(idle_seconds):
+                message = await receive()
+        except TimeoutError:
+            raise _too_slow() from None
+        waited += clock() - begun
+        arrived += len(message.get("body", b""))
+        if waited >= idle_seconds:
+            if arrived < waited * bytes_per_second and message.get("more_body", False):
+                raise _too_slow()
+            waited, arrived = 0.0, 0
+        return message
+
+    return receive_soon
+
+
+def _too_slow() -> Refusal:
+    return Refusal(408, "The request body did not arrive in time", [(b"connection", b"close")])

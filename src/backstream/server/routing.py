@@ -14,6 +14,7 @@ from backstream.server.keys import KeyRecord
 from backstream.server.ledger import Ledger
 from backstream.server.measures import Measures
 from backstream.server.records import RequestRecord
+from backstream.server.running import Interruption
 from backstream.server.settings import Settings
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class Exchange:
         send: ASGI's.
         record: What will be logged.
         key: The client key; ``None`` on a server without keys.
+        interruption: How the answer is told that the server stops; made by the admission.
         forced_framing: What the path says about framing.
         routed_as: The routing list that was asked for; ``""`` for none.
         parameters: What the pattern's ``{names}`` matched.
@@ -56,6 +58,7 @@ class Exchange:
     send: Send
     record: RequestRecord
     key: KeyRecord | None = None
+    interruption: Interruption = dataclasses.field(default_factory=Interruption)
     forced_framing: Framing | None = None
     routed_as: str = ""
     parameters: Mapping[str, str] = dataclasses.field(default_factory=dict)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-import re
 from pathlib import Path
 from typing import Final, Literal
 
@@ -85,9 +84,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigurationError("a limit on streams is below 1", "allow at least one")
         if not all(seconds > 0 for seconds in (self.keepalive_seconds, self.gate_seconds, self.body_idle_seconds)):
             raise ConfigurationError("a number of seconds is not positive", "use 15, 5 and 30, the defaults")
-        if self.root_path and _ROOT_PATH.fullmatch(self.root_path) is None:
-            raise ConfigurationError(f"root path {self.root_path[:80]!r} is none", "write it as /prefix, without a last /")
-        TrustedProxies(self.trusted_proxies)
         if self.root_path and _ROOT_PATH.fullmatch(self.root_path) is None:
             raise ConfigurationError(f"{self.root_path[:80]!r} is no root path", "write /prefix, without a last /")
         TrustedProxies(self.trusted_proxies)

@@ -18,6 +18,7 @@ from backstream.server.asgi import Field, Receive, Send
 from backstream.server.presence import ClientWatch
 from backstream.server.records import RequestRecord
 from backstream.server.refusals import ClientGone
+from backstream.server.running import Interruption
 
 __all__ = ["Outlet", "stream_answer"]
 
@@ -29,9 +30,13 @@ class Outlet:
         send: ASGI's.
         keepalive_seconds: Silence after which a keep-alive is sent; ``None`` where the framing has none.
         keep_alive: What to send then.
+
+    Attributes:
+        is_open: Whether status and header fields are sent.
     """
 
     def __init__(self, send: Send, keepalive_seconds: float | None, keep_alive: bytes) -> None:
+        self.is_open = False
         self._send = send
         self._keep_alive = keep_alive
         self._seconds = keepalive_seconds
@@ -44,6 +49,7 @@ class Outlet:
     async def open(self, fields: Sequence[Field], first: bytes) -> None:
         """Send status 200, the header fields and the first bytes."""
         await self._pass_on({"type": "http.response.start", "status": 200, "headers": list(fields)})
+        self.is_open = True
         await self.write(first)
         if self._seconds is not None:
             self._timer = self._loop.call_later(self._seconds, self._tick)
@@ -111,6 +117,7 @@ async def stream_answer(
     receive: Receive,
     send: Send,
     record: RequestRecord,
+    interruption: Interruption,
 ) -> None:
     """Stream one answer.
 
@@ -123,6 +130,7 @@ async def stream_answer(
         receive: ASGI's; the request body was read.
         send: ASGI's.
         record: Is told how it ended.
+        interruption: What the answer ends with when the server stops.
 
     Raises:
         ClientGone: The client went away; by then the provider is closed.
@@ -132,7 +140,7 @@ async def stream_answer(
         async with ClientWatch(receive) as watch:
             record.status = 200
             await outlet.open(fields, renderer.render(intro))
-            failure = await _relay(start, outlet, renderer, record, watch)
+            failure = await _relay(start, outlet, renderer, record, watch, interruption=interruption)
             last = renderer.finish() if failure is None else renderer.fail(failure)
             watch.finishing()
             await outlet.write(last, last=True)
@@ -146,6 +154,8 @@ async def _relay(
     renderer: BackendApiRenderer,
     record: RequestRecord,
     watch: ClientWatch,
+    *,
+    interruption: Interruption,
 ) -> BaseException | None:
     """Send every block of an answer, and return what broke it."""
     try:
@@ -154,6 +164,8 @@ async def _relay(
                 data = renderer.render(block)
                 if watch.gone:
                     raise ClientGone
+                if interruption.error is not None:  # the provider went on nevertheless
+                    raise asyncio.CancelledError
                 if data:  # nothing, while the pieces of a tool call are held
                     await outlet.write(data)
                 record.note_block(block)
@@ -162,14 +174,17 @@ async def _relay(
     except ClientGone:
         raise
     except asyncio.CancelledError as error:
+        stopped = interruption.take()
         if watch.cancelled:
             raise
-        failure: BaseException = error  # the provider's own
+        failure: BaseException = stopped or error  # the provider's own
     except Exception as error:
+        stopped = interruption.take()
         if watch.cancelled:
             raise asyncio.CancelledError from error
-        failure = error
+        failure = stopped or error
     else:
         return None
-    record.note_failure(failure, "incomplete" if isinstance(failure, IncompleteStream) and record.chunks else "failed")
+    cut = isinstance(failure, IncompleteStream) or failure is stopped
+    record.note_failure(failure, "incomplete" if cut and record.chunks else "failed")
     return failure

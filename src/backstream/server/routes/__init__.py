@@ -6,7 +6,7 @@ from typing import Final
 
 from backstream.server.routes.conversation import converse
 from backstream.server.routes.dialects import DIALECT_ROUTES
-from backstream.server.routes.health import tell_health
+from backstream.server.routes.health import tell_health, tell_ready
 from backstream.server.routes.metrics import tell_metrics
 from backstream.server.routes.models import list_all_models, list_models
 from backstream.server.routes.providers import list_providers
@@ -25,6 +25,7 @@ _BACKEND_API: Final = (
 
 ROUTES: Final = (
     Route("health", "/healthz", "GET", tell_health, open=True),
+    Route("ready", "/readyz", "GET", tell_ready, open=True),
     Route("metrics", "/metrics", "GET", tell_metrics),
     *_BACKEND_API,
     *DIALECT_ROUTES,

@@ -109,6 +109,8 @@ async def _stream(
             data = _render(block, renderer, gated.relay)
             if watch.gone:
                 raise ClientGone
+            if exchange.interruption.error is not None:  # the provider went on nevertheless
+                raise asyncio.CancelledError
             exchange.record.note_block(block)
             if isinstance(end, End):
                 _note_end(exchange, end)
@@ -118,6 +120,17 @@ async def _stream(
             if data:
                 await outlet.write(data)
             block = await gated.read_block()
+    except asyncio.CancelledError:
+        stopped = exchange.interruption.take() if outlet.is_open else None
+        if stopped is None:
+            raise
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        await gated.aclose()
+        end = End("incomplete", ("the server stops",), stopped)
+        _note_end(exchange, end)
+        watch.finishing()
+        await outlet.write(_render([end], renderer, gated.relay), last=True)
     finally:
         waiting.cancel()
         await asyncio.wait([waiting])

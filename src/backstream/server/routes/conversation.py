@@ -15,12 +15,13 @@ from backstream.dialects.backend_api import Framing
 from backstream.dialects.backend_api.stream_out import BackendApiRenderer
 from backstream.errors import InvalidRequestError
 from backstream.messages import check_messages
-from backstream.server.asgi import Field, Message, Receive, Refusal, Request
+from backstream.server.asgi import Field, Request
 from backstream.server.auth import bearer_token
 from backstream.server.bodies import ReceivedBody, read_request
 from backstream.server.catalog import Entry
 from backstream.server.framing import accepts_json_lines, choose_framing, wants_own_types
 from backstream.server.members import for_provider
+from backstream.server.presence import patient
 from backstream.server.routing import Exchange
 from backstream.server.stream_out import stream_answer
 
@@ -36,7 +37,7 @@ async def converse(exchange: Exchange) -> None:
     """
     settings = exchange.settings
     async with exchange.admission.admit(exchange):  # before the body: what is refused is not received
-        receive = _patient(exchange.receive, settings.body_idle_seconds)
+        receive = patient(exchange.receive, settings.body_idle_seconds, settings.body_bytes_per_second)
         body = await read_request(receive, exchange.request.field_map(), settings.limits)
         try:
             await _answer(exchange, body)
@@ -88,6 +89,7 @@ async def _answer(exchange: Exchange, body: ReceivedBody) -> None:
         receive=exchange.receive,
         send=exchange.send,
         record=record,
+        interruption=exchange.interruption,
     )
 
 
