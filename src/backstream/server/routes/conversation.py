@@ -45,19 +45,6 @@ async def converse(exchange: Exchange) -> None:
             body.close()
 
 
-def _patient(receive: Receive, seconds: float) -> Receive:
-    """Wrap ``receive`` so that a client which stops in the middle of its body is not waited for."""
-
-    async def receive_soon() -> Message:
-        try:
-            async with asyncio.timeout(seconds):
-                return await receive()
-        except TimeoutError:
-            raise Refusal(408, "The request body did not arrive in time", [(b"connection", b"close")]) from None
-
-    return receive_soon
-
-
 async def _answer(exchange: Exchange, body: ReceivedBody) -> None:
     members, record, settings = body.members, exchange.record, exchange.settings
     asked = members.get("model")
