@@ -33,6 +33,7 @@ from backstream.server.routes.answers import refuse_in
 from backstream.server.routes.unknown import dialect_of, refusal_in
 from backstream.server.routing import Exchange, Route, match_route, methods_of, path_below
 from backstream.server.settings import Settings
+from backstream.server.trace import PassedOn, parse_trace
 
 __all__ = ["Gateway", "create_app"]
 
@@ -61,7 +62,7 @@ class Gateway:
         self.catalog = catalog
         self.registry = registry
         self.back_ends: BackEnds = RoutedBackEnds(catalog, registry)
-        self.keys = KeyRing(settings.keys_file)
+        self.keys = KeyRing(settings.keys_file, settings.key_digests)
         self.admission = Admission()
         self.ledger = Ledger(settings.state_file)
         self.measures = Measures(
@@ -141,6 +142,8 @@ class Gateway:
         self._proxies.apply(request)
         request.path = path_below(self.settings.root_path, self.routes, request.path)
         record.client_request_id = request_id_of(request)
+        context = parse_trace(request)
+        record.trace = None if context is None else PassedOn(context)
         if self.settings.worker is not None:
             record.id = f"w{self.settings.worker}{record.id}"
         return request, record

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
 
 import msgspec
 
@@ -13,6 +13,8 @@ from backstream.dialects.base import Dialect
 from backstream.dialects.relay import relay_for
 from backstream.errors import MissingKeyError, UnavailableError, UnknownModelError, UnsupportedFeatureError
 from backstream.models import ModelInfo
+from backstream.options import CallOptions
+from backstream.providers.backend_api import BackendApi
 from backstream.providers.dialect_provider import DialectProvider
 from backstream.providers.result import BlockSource
 from backstream.providers.sources import source_of
@@ -22,7 +24,12 @@ from backstream.request.call import render_call
 from backstream.server.catalog import Catalog
 from backstream.server.members import for_provider
 
-__all__ = ["BackEnd", "BackEnds", "with_own_keys"]
+__all__ = ["BackEnd", "BackEnds", "render_options", "with_own_keys"]
+
+_TAKING_OPTIONS: Final = (
+    BackendApi.create_async_generator.__func__,  # type: ignore[attr-defined]
+    DialectProvider.create_async_generator,
+)
 
 
 @contextlib.contextmanager
@@ -40,6 +47,14 @@ def with_own_keys(provider: str) -> Iterator[None]:
         raise error from missing
 
 
+def render_options(provider: Any, options: CallOptions | None) -> dict[str, Any]:
+    """Return local options as keywords of ``create_async_generator``; none for a class that may not know them."""
+    if options is None:
+        return {}
+    method = getattr(getattr(provider, "create_async_generator", None), "__func__", None)
+    return {"options": options} if method in _TAKING_OPTIONS else {}
+
+
 class BackEnd:
     """A provider, and which of its models is meant.
 
@@ -48,23 +63,42 @@ class BackEnd:
         provider: The provider.
         model: The model, as the provider names it; ``""`` for its default.
         is_known: Whether the model's name is one of a known list, and so may be logged.
+
+    Attributes:
+        route: The routing list that was asked for; ``""`` for none.
     """
 
-    __slots__ = ("is_known", "model", "name", "provider")
+    __slots__ = ("is_known", "model", "name", "provider", "route")
 
     def __init__(self, name: str, provider: Any, model: str, *, is_known: bool) -> None:
         self.name = name
         self.provider = provider
         self.model = model
         self.is_known = is_known
+        self.route = ""
 
-    async def open(self, request: Request, client: Dialect | None = None) -> BlockSource:
+    def check_key(self, check: Callable[[str, str, str], None], asked: str) -> None:
+        """Check that a client key may use it.
+
+        Args:
+            check: Checks a provider's name, its model and the name that was asked for.
+            asked: The name that was asked for.
+
+        Raises:
+            RequestRefused: It may not.
+        """
+        check(self.name, self.model, asked)
+
+    async def open(
+        self, request: Request, client: Dialect | None = None, options: CallOptions | None = None
+    ) -> BlockSource:
         """Ask the provider.
 
         Args:
             request: What is asked.
             client: The client's dialect, where the provider's frames may be passed on as they come: then the source has
                 a ``relay`` that keeps them (:class:`backstream.dialects.relay.FrameRelay`).
+            options: The local options of the call, for providers that take such.
 
         Raises:
             BackstreamError: It cannot be asked, or refused.
@@ -72,11 +106,14 @@ class BackEnd:
         if isinstance(self.provider, DialectProvider):
             model = self.model or self.provider.default_model or ""
             relay = relay_for(client, self.provider.dialect, request) if client is not None else None
-            return await source_of(self.provider.answer(msgspec.structs.replace(request, model=model), relay=relay))
+            request = msgspec.structs.replace(request, model=model)
+            return await source_of(self.provider.answer(request, options=options, relay=relay))
         if request.dialect not in ("", "openai_chat"):  # other dialects' own members would not be understood
             request = msgspec.structs.replace(request, extra={})
         messages, media, keywords = await asyncio.to_thread(render_call, request)
-        more = {"media": [(each, getattr(each, "filename", None)) for each in media]} if media else {}
+        more: dict[str, Any] = render_options(self.provider, options)
+        if media:
+            more["media"] = [(each, getattr(each, "filename", None)) for each in media]
         return await source_of(
             self.provider.create_async_generator(self.model, messages, **more, **for_provider(keywords))
         )

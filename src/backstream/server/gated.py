@@ -5,6 +5,7 @@ from __future__ import annotations
 from backstream.dialects.base import Dialect
 from backstream.dialects.relay import FrameRelay
 from backstream.errors import BackstreamError, IncompleteStream
+from backstream.options import CallOptions
 from backstream.providers.result import BlockSource
 from backstream.reply import Block, End, has_content
 from backstream.request import Request
@@ -20,16 +21,24 @@ class GatedAnswer:
         back_end: Who answers.
         request: What is asked.
         client: The client's dialect, where frames of the same dialect may be passed on.
+        options: The local options of the call.
 
     Attributes:
         held: What came before the gate opened; the last item may be the ``End``.
         relay: What keeps the provider's frames, where they are to be passed on; from the gate's opening on.
     """
 
-    def __init__(self, back_end: BackEnd, request: Request, client: Dialect | None = None) -> None:
+    def __init__(
+        self,
+        back_end: BackEnd,
+        request: Request,
+        client: Dialect | None = None,
+        options: CallOptions | None = None,
+    ) -> None:
         self._back_end = back_end
         self._request = request
         self._client = client
+        self._options = options
         self.relay: FrameRelay | None = None
         self._source: BlockSource | None = None
         self.held: Block = []
@@ -44,7 +53,7 @@ class GatedAnswer:
             await self._wait()
 
     async def _wait(self) -> None:
-        self._source = await self._back_end.open(self._request, self._client)
+        self._source = await self._back_end.open(self._request, self._client, self._options)
         self.relay = getattr(self._source, "relay", None)
         while not has_content(self.held):
             block = await self._source.read_block()
@@ -66,6 +75,11 @@ class GatedAnswer:
             return [End("incomplete", ("disconnected",), error)]
         except BackstreamError as error:
             return [End("failed", (type(error).__name__,), error)]
+
+    def abort(self) -> None:
+        """Close the provider's answer now."""
+        if self._source is not None:
+            self._source.abort()
 
     async def aclose(self) -> None:
         """Close the provider's answer."""

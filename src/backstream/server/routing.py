@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from backstream.dialects.backend_api import Framing
+from backstream.options import CallOptions
 from backstream.server.asgi import Receive, Refusal, Request, Send, send_json
 from backstream.server.backends import BackEnds
 from backstream.server.catalog import Catalog
@@ -68,6 +69,12 @@ class Exchange:
     def key_name(self) -> str | None:
         """The name of the client key; ``None`` on a server without keys."""
         return None if self.key is None else self.key.name
+
+    def ask(self) -> CallOptions | None:
+        """Take note that a provider is asked; return the local options of that call, which pass the trace on."""
+        self.record.note_asked()
+        trace = self.record.trace
+        return None if trace is None else CallOptions(extra_headers=trace.ask())
 
     async def answer(self, value: object) -> None:
         """Answer with JSON and status 200."""

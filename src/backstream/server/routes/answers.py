@@ -45,13 +45,14 @@ async def answer(exchange: Exchange, dialect: Dialect, request: Request) -> None
         BackstreamError: Nothing has been sent, and this is why.
     """
     record = exchange.record
+    record.stream = request.stream
     if not request.turns and request.previous_response_id is None:
         raise InvalidRequestError("the request has no messages", "send at least one")
     async with ClientWatch(exchange.receive) as watch:
         back_end = await exchange.back_ends.find(request.model)
-        record.provider, record.model = back_end.name, back_end.model if back_end.is_known else "other"
-        exchange.admission.check_model(exchange, back_end.name, back_end.model, request.model)
-        gated = GatedAnswer(back_end, request, dialect)
+        _note_who(exchange, back_end)
+        back_end.check_key(functools.partial(exchange.admission.check_model, exchange), request.model)
+        gated = GatedAnswer(back_end, request, dialect, exchange.ask())
         envelope = Envelope(
             id=record.id, model=request.model or back_end.model, created=int(time.time()), request=request
         )

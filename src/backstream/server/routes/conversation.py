@@ -6,7 +6,6 @@ is the server's to know: such members are dropped.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +16,7 @@ from backstream.errors import InvalidRequestError
 from backstream.messages import check_messages
 from backstream.server.asgi import Field, Request
 from backstream.server.auth import bearer_token
+from backstream.server.backends import render_options
 from backstream.server.bodies import ReceivedBody, read_request
 from backstream.server.catalog import Entry
 from backstream.server.framing import accepts_json_lines, choose_framing, wants_own_types
@@ -50,7 +50,7 @@ async def _answer(exchange: Exchange, body: ReceivedBody) -> None:
     asked = members.get("model")
     entry = await exchange.catalog.choose(members.get("provider"), asked if isinstance(asked, str) else "")
     model, unresolved = _resolve(entry, asked if isinstance(asked, str) else "")
-    record.provider = entry.name
+    record.provider, record.stream = entry.name, True
     record.note_model(model, entry.known_models)
     exchange.admission.check_model(exchange, entry.name, model)
     framing = choose_framing(exchange.request, members, settings.framing, forced=exchange.forced_framing)
@@ -63,8 +63,9 @@ async def _answer(exchange: Exchange, body: ReceivedBody) -> None:
         messages: Any = members.get("messages")
         check_messages(messages)
         key = _provider_key(members, _spare_token(exchange))
+        options = render_options(entry.provider, exchange.ask())
         return entry.provider.create_async_generator(
-            model, messages, media=body.media, api_key=key, **_parameters(members)
+            model, messages, media=body.media, api_key=key, **_parameters(members), **options
         )
 
     await stream_answer(
