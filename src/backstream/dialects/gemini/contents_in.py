@@ -164,7 +164,7 @@ def _parse_media(rest: dict[str, Any], where: str, quirks: Quirks) -> MediaPart:
         if isinstance(data, MediaItem):
             place, media_type = {"item": data}, media_type or data.media_type
         else:
-            place = {"data": as_text(data, f"{where}.inlineData.data")}
+            place = {"data": _standard(as_text(data, f"{where}.inlineData.data"))}
         kind = kind_of(media_type)
     if members:
         rest[member] = members
@@ -174,6 +174,16 @@ def _parse_media(rest: dict[str, Any], where: str, quirks: Quirks) -> MediaPart:
     if detail is not None:
         del rest["mediaResolution"]
     return MediaPart(kind=kind, media_type=media_type, detail=detail, opaque=_rest(rest), **place)
+
+
+def _standard(data: str) -> str:
+    """Write base64 with the alphabet of URLs, which Google's own libraries send, as the other vendors take it.
+
+    Source: https://protobuf.dev/programming-guides/json/: servers accept both alphabets, with or without padding.
+    """
+    if "-" in data or "_" in data:
+        data = data.replace("-", "+").replace("_", "/")
+    return data if "\n" in data else data + "=" * (-len(data) % 4)
 
 
 def _kind_of_place(media_type: str, uri: str) -> MediaKind:

@@ -125,6 +125,17 @@ def test_media() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [("-_8=", "+/8="), ("-_8", "+/8="), ("aA", "aA=="), ("", ""), ("aGFs\nbG8", "aGFs\nbG8")],
+)
+def test_either_alphabet_of_base64_is_taken(sent: str, kept: str) -> None:
+    """Google's own library for Python writes the one of URLs."""
+    (part,) = parts({"inlineData": {"mimeType": "image/png", "data": sent}})
+    assert isinstance(part, MediaPart)
+    assert part.data == kept
+
+
 @pytest.mark.capability(NAME, "streamed-media-upload", "server")
 def test_media_that_the_server_kept_out_of_memory() -> None:
     def blocks() -> Iterator[bytes]:
