@@ -72,8 +72,14 @@ class Request:
 
     def query(self, name: str) -> str:
         """Return the first value of a parameter of the URL; ``""`` where it is absent."""
-        pairs = parse_qsl(self._query.decode("latin-1")[:65536], keep_blank_values=True, max_num_fields=1000)
-        return next((value for known, value in pairs if known == name), "")
+        return next(iter(self.queries(name)), "")
+
+    def queries(self, name: str) -> list[str]:
+        """Return every value of a parameter of the URL, in order; none where there are more than 1,000 parameters."""
+        text = self._query.decode("latin-1")[:65536]
+        if text.count("&") >= 1000:
+            return []
+        return [value for known, value in parse_qsl(text, keep_blank_values=True) if known == name]
 
     def text(self, name: bytes) -> str:
         """Return the first value of a header field as text; ``""`` where it is absent."""

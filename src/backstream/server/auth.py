@@ -8,11 +8,12 @@ import binascii
 import hmac
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from backstream.errors import ConfigurationError
+from backstream.server.addresses import FailedKeys
 from backstream.server.asgi import Refusal, Request
 from backstream.server.keys import KeyRecord, digest_of, list_keys
 
@@ -31,19 +32,32 @@ class KeyRing:
     A server that has had a key never opens again: if the file goes away, every request is refused.
 
     Args:
-        path: The key file; ``None`` for a server without keys.
+        path: The key file; ``None`` for a server without one.
+        digests: Keys that no file holds: the name of each, and its SHA-256 as 64 hex digits.
+
+    Attributes:
+        required: Whether every request needs a key.
+        failed: Who presented keys that are none.
 
     Raises:
         ConfigurationError: The file cannot be read, or is none.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, digests: Mapping[str, str] | None = None) -> None:
         self._path = path
+        self._configured: dict[str, KeyRecord] = {}
         self._records: dict[str, KeyRecord] = {}
         self._stamp: tuple[int, int, int] | None = None
         self._checked = time.monotonic()
         self.required = False
+        self.failed = FailedKeys()
         self._load()
+        self.configure(digests or {})
+
+    def configure(self, digests: Mapping[str, str]) -> None:
+        """Take other keys that no file holds, instead of those there were."""
+        self._configured = {digest: KeyRecord(name=name, sha256=digest) for name, digest in digests.items()}
+        self.required = self.required or bool(self._configured)
 
     def _load(self) -> None:
         if self._path is None:
@@ -54,7 +68,7 @@ class KeyRing:
         records = {record.sha256: record for record in list_keys(self._path)}
         if records and not self.required:
             _LOGGER.info("client keys exist: every request needs one from now on")
-        elif self._records and not records:
+        elif self._records and not records and not self._configured:
             _LOGGER.warning("no client key is left: every request is refused until one is added or the server restarts")
         self._stamp, self._records = stamp, records
         self.required = self.required or bool(records)
@@ -73,7 +87,7 @@ class KeyRing:
     def find(self, key: bytes) -> KeyRecord | None:
         """Return the record of a key; an unknown key costs as much as a known one."""
         digest = digest_of(key[:_MAX_KEY_BYTES])
-        record = self._records.get(digest)
+        record = self._records.get(digest) or self._configured.get(digest)
         same = hmac.compare_digest(digest, record.sha256 if record is not None else _NO_DIGEST)
         return record if same and len(key) <= _MAX_KEY_BYTES else None
 
@@ -96,8 +110,13 @@ def bearer_token(request: Request) -> bytes | None:
 
 
 def presented_keys(request: Request) -> Sequence[bytes]:
-    """Return every key a request presents; none where a field is repeated, since nobody can say which one counts."""
-    keys = []
+    """Return every key a request presents; none where a field is repeated, since nobody can say which one counts.
+
+    Source: Google's REST clients put the key into the address, https://ai.google.dev/api; only where its API is asked.
+    """
+    keys = [key.encode("latin-1", "replace") for key in request.queries("key")] if _is_gemini(request.path) else []
+    if len(keys) > 1:
+        return []
     for name in _HEADERS:
         values = request.values(name)
         if len(values) > 1:
@@ -111,7 +130,11 @@ def presented_keys(request: Request) -> Sequence[bytes]:
         keys.append(token.partition(b" ")[0])  # a key for the back-end may follow
     elif authorization:
         keys += _basic_password(authorization[0])
-    return keys
+    return [key for key in keys if key]
+
+
+def _is_gemini(path: str) -> bool:
+    return path.startswith("/v1beta/") or (path.startswith("/v1/models/") and ":" in path)
 
 
 def _basic_password(value: bytes) -> Sequence[bytes]:
@@ -129,10 +152,14 @@ def authenticate(request: Request, keys: KeyRing) -> KeyRecord:
     """Return the record of the key a request presents.
 
     Raises:
-        Refusal: 401, the same one whatever was wrong.
+        Refusal: 401, the same one whatever was wrong; 429 where its address has presented too many wrong ones, and then
+            no key was looked at.
     """
-    for key in presented_keys(request):
+    keys.failed.check(request.client_host)
+    presented = presented_keys(request)
+    for key in presented:
         record = keys.find(key)
         if record is not None:
             return record
+    keys.failed.note(request.client_host, len(presented))
     raise Refusal(401, "Not authenticated", [(b"www-authenticate", b'Basic realm="backstream", Bearer')])

@@ -14,7 +14,7 @@ import secrets
 import sys
 import tempfile
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -26,7 +26,7 @@ from backstream.registry.server_config import KeyLimits
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["KeyRecord", "add_key", "default_keys_path", "digest_of", "list_keys", "remove_key"]
+__all__ = ["KeyRecord", "add_key", "default_keys_path", "digest_of", "limit_key", "list_keys", "remove_key"]
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _PREFIX_CHARACTERS: Final = 8
@@ -98,12 +98,13 @@ def _parse(raw: bytes, path: Path) -> Sequence[KeyRecord]:
     return records
 
 
-def add_key(path: Path, name: str) -> str:
+def add_key(path: Path, name: str, limits: KeyLimits | None = None) -> str:
     """Make a key and store its digest.
 
     Args:
         path: The key file, JSON; made with mode 0600 where it does not exist.
         name: Whose key it is: at most 64 letters, digits, dots, dashes and underscores.
+        limits: What it may use. Default what the server's configuration says.
 
     Returns:
         The key. It cannot be shown again.
@@ -117,7 +118,13 @@ def add_key(path: Path, name: str) -> str:
         )
     key = "bsk_" + secrets.token_urlsafe(32)
     now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
-    record = KeyRecord(name=name, sha256=digest_of(key.encode()), prefix=key[:_PREFIX_CHARACTERS], created=now)
+    record = KeyRecord(
+        name=name,
+        sha256=digest_of(key.encode()),
+        prefix=key[:_PREFIX_CHARACTERS],
+        created=now,
+        limits=limits or KeyLimits(),
+    )
     with _alone(path):
         records = list_keys(path)
         if any(known.name == name for known in records):
@@ -136,8 +143,39 @@ def remove_key(path: Path, name: str) -> None:
         records = list_keys(path)
         kept = [record for record in records if record.name != name]
         if len(kept) == len(records):
-            raise ConfigurationError("there is no key of that name", "list them with: backstream keys list")
+            raise _no_such_key()
         _write(path, kept)
+
+
+def limit_key(path: Path, name: str, limits: KeyLimits, *, lift: Collection[str] = ()) -> KeyLimits:
+    """Change what a key may use; a running server knows within seconds.
+
+    Args:
+        path: The key file, JSON.
+        name: Whose key it is.
+        limits: What changes; where it says nothing, what was said before stays.
+        lift: The names of limits of :class:`KeyLimits` to remove.
+
+    Returns:
+        Its limits now.
+
+    Raises:
+        ConfigurationError: There is no key of that name, or the file cannot be read or written.
+    """
+    with _alone(path):
+        records = list_keys(path)
+        before = next((record.limits for record in records if record.name == name), None)
+        if before is None:
+            raise _no_such_key()
+        kept = {each: None if each in lift else value for each, value in msgspec.structs.asdict(before).items()}
+        now = limits.over(KeyLimits(**kept))
+        replace = msgspec.structs.replace
+        _write(path, [replace(record, limits=now) if record.name == name else record for record in records])
+    return now
+
+
+def _no_such_key() -> ConfigurationError:
+    return ConfigurationError("there is no key of that name", "list them with: backstream keys list")
 
 
 @contextlib.contextmanager
