@@ -86,9 +86,9 @@ def add(name: str, keys_file: Path | None, **limits: Any) -> None:
 @_limit_options
 @_file_option
 def limit(name: str, keys_file: Path | None, **limits: Any) -> None:
-    """Change what the key of NAME may use; none lifts a limit, what is not named stays.
+    """Change what the key of NAME may use.
 
-    A running server knows within seconds.
+    none lifts a limit, and what is not named stays. A running server knows within seconds.
     """
     from backstream.server.keys import default_keys_path, limit_key
 
@@ -122,7 +122,7 @@ def _describe(limits: Any) -> str:
 @command.command("list")
 @_file_option
 def list_(keys_file: Path | None) -> None:
-    """List the keys there are: name, first characters, when made, limits of their own."""
+    """List the keys there are, with limits of their own."""
     from backstream.server.keys import default_keys_path, list_keys
 
     path = keys_file or default_keys_path()
