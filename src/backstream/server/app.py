@@ -232,7 +232,8 @@ async def _refuse(answer: _Answer, refusal: RequestRefused, request: Request) ->
     if answer.dialect:
         _, body, known = refuse_in(dialect_for(answer.dialect), refusal_in(answer.dialect, refusal))
         head_only = request.method == "HEAD"
-        await send_plain(answer.send, refusal.status, body, [*known, *fields], head_only=head_only)
+        more = [field for field in fields if field[0] not in dict(known)]
+        await send_plain(answer.send, refusal.status, body, [*known, *more], head_only=head_only)
         return
     value = {"error": {"message": refusal.message}}
     await send_json(answer.send, refusal.status, value, fields, head_only=request.method == "HEAD")

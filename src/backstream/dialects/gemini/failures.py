@@ -121,7 +121,9 @@ def error_members(error: BackstreamError | None) -> dict[str, Any]:
     if error is None:
         return {"code": 499, "message": "the answer was given up", "status": "CANCELLED"}
     status, word, reason = next((found[1:] for found in _WORDS if isinstance(error, found[0])), (500, "INTERNAL", ""))
-    if isinstance(error, RefusedError) and error.status in _OWN:
+    if isinstance(error, errors.AuthenticationError) and error.status == 403:
+        status, word = 403, "PERMISSION_DENIED"
+    elif isinstance(error, RefusedError) and error.status in _OWN:
         status = error.status
     members: dict[str, Any] = {
         "code": status,

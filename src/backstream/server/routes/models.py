@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from backstream.models import ModelInfo
 from backstream.server.catalog import Entry
 from backstream.server.routing import Exchange
 
@@ -13,13 +14,19 @@ __all__ = ["list_all_models", "list_models"]
 async def list_all_models(exchange: Exchange) -> None:
     """Answer an object: provider → names of its models."""
     entries = exchange.catalog.entries
-    await exchange.answer({name: list(await entry.models()) for name, entry in entries.items()})
+    await exchange.answer({name: await _names(exchange, entry) for name, entry in entries.items()})
 
 
 async def list_models(exchange: Exchange) -> None:
     """Answer an array of model objects; an unknown provider has none."""
     entry = exchange.catalog.find(exchange.parameters["provider"])
-    await exchange.answer([] if entry is None else [_describe(entry, model) for model in await entry.models()])
+    await exchange.answer([] if entry is None else [_describe(entry, name) for name in await _names(exchange, entry)])
+
+
+async def _names(exchange: Exchange, entry: Entry) -> list[str]:
+    """Return the models of a provider that the client's key may use."""
+    models = [ModelInfo(id=name, provider=entry.name) for name in await entry.models()]
+    return [model.id for model in exchange.admission.visible(exchange, models)]
 
 
 def _describe(entry: Entry, model: str) -> dict[str, Any]:

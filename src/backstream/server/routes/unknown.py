@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from backstream.errors import ModelNotFoundError, RefusedError
-from backstream.server.asgi import Request
+from backstream.server.asgi import Refusal, Request
 from backstream.server.refusals import RequestRefused
 from backstream.wire.status import class_for
 
@@ -13,6 +13,13 @@ __all__ = ["dialect_of", "refusal_in"]
 
 _MODELS: Final = "/v1/models"
 _PREFIXES: Final = (("/v1/", "openai_chat"), ("/v1beta/", "gemini"), ("/api/", "ollama"))
+
+_KINDS: Final = {
+    ("openai", 403): "permission_denied",
+    ("openai", 404): "unknown_url",
+    ("anthropic", 403): "permission_error",
+}
+"""Words that say more than the class of the status: by a dialect's vendor and the status."""
 
 
 def dialect_of(request: Request, of_route: str | None = None) -> str:
@@ -41,5 +48,11 @@ def refusal_in(dialect: str, refusal: RequestRefused) -> RefusedError:
     """Return the error whose words in a dialect say a refusal best."""
     if refusal.status == 404 and not dialect.startswith("openai"):
         return ModelNotFoundError(refusal.message, status=404)  # the one class these dialects tell as "not found"
-    kind = "unknown_url" if refusal.status == 404 else None
-    return class_for(refusal.status)(refusal.message, status=refusal.status, kind=kind)
+    fields = dict(refusal.fields) if isinstance(refusal, Refusal) else {}
+    wait = fields.get(b"retry-after")
+    return class_for(refusal.status)(
+        refusal.message,
+        status=refusal.status,
+        kind=_KINDS.get((dialect.partition("_")[0], refusal.status)),
+        retry_after_seconds=None if wait is None else float(wait),
+    )

@@ -607,6 +607,7 @@ def test_a_body_that_says_nothing_goes_by_its_status() -> None:
         (errors.BackendRequestError("no", status=405), 405, "INVALID_ARGUMENT"),
         (errors.UnknownModelError("m"), 404, "NOT_FOUND"),
         (errors.MissingKeyError("gemini", "GEMINI_API_KEY"), 401, "UNAUTHENTICATED"),
+        (errors.AuthenticationError("not yours", status=403), 403, "PERMISSION_DENIED"),
         (errors.RateLimitError("slow", retry_after_seconds=1.5, body=b"secret"), 429, "RESOURCE_EXHAUSTED"),
         (errors.TotalTimeout(5), 504, "DEADLINE_EXCEEDED"),
         (errors.MisuseError("odd"), 500, "INTERNAL"),
