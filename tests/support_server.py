@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from backstream.chunks import Content, Finish, RawResponse
 from backstream.server import Settings, create_app
+from backstream.server.app import Gateway
 from backstream.server.listener import Listener, bind
 from backstream.server.protocol import ConnectionLimits
 
@@ -147,6 +148,8 @@ async def running(
         yield Running(listener.port, listener)
     finally:
         await listener.aclose()
+        if isinstance(app, Gateway):
+            await app.aclose()
     assert asyncio.all_tasks() <= before
 
 

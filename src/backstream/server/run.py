@@ -59,6 +59,7 @@ async def serve(
             await _close_gracefully(listener, grace_seconds, stop)
     finally:
         await listener.aclose()
+        await app.aclose()
     return stop.signal
 
 
