@@ -24,6 +24,12 @@ def command_of(client: Client) -> list[str]:
         return [str(_python(client.environment)), str(HERE / "drivers" / client.driver)]
 
 
+def version_of(client: Client) -> str:
+    """Return the version of the SDK, by its pin."""
+    pins = (HERE / "requirements" / f"{client.environment}.txt").read_text("utf-8").splitlines()
+    return next(pin.partition("==")[2] for pin in pins if pin.startswith(f"{client.distribution}=="))
+
+
 def _python(name: str) -> Path:
     folder = HOME / f"sdk-{name}"
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")

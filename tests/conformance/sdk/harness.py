@@ -8,13 +8,13 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from conformance.sdk.clients import Client
 from conformance.sdk.environments import command_of
-from conformance.sdk.scenarios import SCENARIOS, expected_of, judge
+from conformance.sdk.scenarios import OF_PROVIDERS, SCENARIOS, expected_of, judge
 from conformance.sdk.upstreams import DIALECTS, Upstreams, running_upstreams
 
 PROVIDERS = ("echo", *DIALECTS)
@@ -30,7 +30,7 @@ class Result(NamedTuple):
         provider: ``echo``, or the dialect of the scripted back-end.
         scenario: The scenario's name.
         ok: Whether all was right; ``None`` where this pair cannot say it.
-        note: What was wrong, or why it cannot be said.
+        note: What was wrong, why it cannot be said, or what a reader should know of it.
     """
 
     provider: str
@@ -68,8 +68,7 @@ def run_client(client: Client, folder: Path, only: Sequence[str] = tuple(SCENARI
 
 
 def _try(client: Client, driver: _Driver, upstreams: Upstreams, provider: str, name: str) -> Result:
-    reasons = (client.not_sayable.get(each) for each in ((provider, name), name))
-    if reason := next(filter(None, reasons), ""):
+    if reason := _of(client.not_sayable, provider, name):
         return Result(provider, name, None, reason)
     model = SCENARIOS[name].echo if provider == "echo" else f"up_{provider}/{name}"
     answer = driver.ask(name, model)
@@ -78,7 +77,14 @@ def _try(client: Client, driver: _Driver, upstreams: Upstreams, provider: str, n
     problems = judge(expected_of(provider, name, client.expected), answer["seen"])
     if name == "cancel" and not problems and not upstreams.was_cancelled(provider):
         problems = ["the connection to the provider stays open"]
-    return Result(provider, name, not problems, "; ".join(problems))
+    if problems:
+        return Result(provider, name, False, "; ".join(problems))
+    remarks = (_of(client.remarks, provider, name), OF_PROVIDERS.get((provider, name), ({}, ""))[1])
+    return Result(provider, name, True, "; ".join(filter(None, remarks)))
+
+
+def _of(reasons: Mapping[Any, str], provider: str, name: str) -> str:
+    return reasons.get((provider, name)) or reasons.get(name, "")
 
 
 @contextlib.contextmanager

@@ -113,19 +113,19 @@ SCENARIOS: Mapping[str, Scenario] = {
 }
 
 
-OF_PROVIDERS: Mapping[tuple[str, str], Seen] = {
-    ("backend_api", "error_429"): {"retry_after": None},  # an event of that protocol tells no time to wait
+OF_PROVIDERS: Mapping[tuple[str, str], tuple[Seen, str]] = {
+    ("backend_api", "error_429"): ({"retry_after": None}, "an error event of that protocol tells no time to wait"),
 }
-"""What is otherwise with a provider, by provider and scenario; joined with what is expected of all."""
+"""What is otherwise with a provider, by provider and scenario, and why; joined with what is expected of all."""
 
 
 def expected_of(provider: str, scenario: str, of_client: Mapping[Any, Seen]) -> Seen:
     """Return what a client shall see; ``...`` stands for what its SDK does not show."""
     known = SCENARIOS[scenario]
     wanted = known.echo_expected if provider == "echo" else known.expected
-    others = (OF_PROVIDERS.get((provider, scenario)), of_client.get(scenario), of_client.get((provider, scenario)))
-    for other in others:
-        wanted = {**wanted, **(other or {})}
+    of_provider, _ = OF_PROVIDERS.get((provider, scenario), ({}, ""))
+    for other in (of_provider, of_client.get(scenario, {}), of_client.get((provider, scenario), {})):
+        wanted = {**wanted, **other}
     return {name: value for name, value in wanted.items() if value is not ...}
 
 

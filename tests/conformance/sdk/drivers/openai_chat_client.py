@@ -46,8 +46,19 @@ def read(stream, seen):
 
 
 def stream(model):
+    pieces = []
+    with client.chat.completions.stream(model=model, messages=MESSAGES) as opened:
+        for event in opened:
+            if event.type == "content.delta":
+                pieces.append(event.delta)
+        choice = opened.get_final_completion().choices[0]
+    assert choice.message.content == "".join(pieces)
+    return {"text": choice.message.content, "pieces": len(pieces), "complete": choice.finish_reason == "stop"}
+
+
+def reasoning(model):
     seen = {}
-    read(create(model, stream=True), seen)
+    read(create(model, stream=True, reasoning_effort="low"), seen)
     return seen
 
 
@@ -125,7 +136,7 @@ run(
     {
         "text": text,
         "stream": stream,
-        "reasoning": stream,
+        "reasoning": reasoning,
         "tools": tools,
         "image": image,
         "structured": structured,

@@ -40,13 +40,16 @@ _REFUSALS = {
 def read(path: str, body: Mapping[str, Any]) -> Asked:
     """Read a request."""
     turns = body["messages"]
+    parts = [part for turn in turns if isinstance(turn["content"], list) for part in turn["content"]]
+    uris = [part["image_url"]["url"] for part in parts if part["type"] == "image_url"]
+    uris += [uri for uri, _ in body.get("media") or ()]
     form = body.get("response_format") or {}
     return Asked(
         scenario=body["model"],
         stream=True,
         system="".join(text_of(turn["content"]) for turn in turns if turn["role"] in ("system", "developer")),
         text=[text_of(turn["content"]) for turn in turns if turn["role"] == "user"][-1],
-        images=[b64decode(uri.partition(",")[2]) for uri, _ in body.get("media") or ()],
+        images=[b64decode(uri.partition(",")[2]) for uri in uris],
         tools=[tool["function"]["name"] for tool in body.get("tools", ())],
         results={turn["tool_call_id"]: text_of(turn["content"]) for turn in turns if turn["role"] == "tool"},
         schema=form["json_schema"]["schema"] if form.get("type") == "json_schema" else None,
