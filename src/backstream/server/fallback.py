@@ -82,7 +82,8 @@ class RoutedBackEnd(BackEnd):
         """
         failure: BackstreamError | None = None
         refusal: RequestRefused | None = None
-        for each in (self._first, *self._rest):
+        entries: list[BackEnd | str] = [self._first, *self._rest]
+        for each in entries:
             back_end = each if isinstance(each, BackEnd) else await self._find_one(each)
             if back_end is None:
                 continue
