@@ -33,6 +33,7 @@ from backstream.server.routes.answers import refuse_in
 from backstream.server.routes.unknown import dialect_of, refusal_in
 from backstream.server.routing import Exchange, Route, match_route, methods_of, path_below
 from backstream.server.settings import Settings
+from backstream.server.telemetry_choice import make_telemetry
 from backstream.server.trace import PassedOn, parse_trace
 
 __all__ = ["Gateway", "create_app"]
@@ -53,6 +54,7 @@ class Gateway:
         admission: The door of every route that asks a provider.
         ledger: What its workers have in common.
         measures: What it counts.
+        telemetry: Its spans and metrics of OpenTelemetry; ``None`` for none.
         observers: Called with the record of every request when it is over.
         routes: Its routes.
     """
@@ -69,6 +71,7 @@ class Gateway:
             lambda: self.admission.running, lambda: self.ledger if self.settings.worker is not None else None
         )
         self.observers: list[Callable[[RequestRecord], None]] = []
+        self.telemetry = make_telemetry(settings.telemetry)
         self.routes = ROUTES
         self._proxies = TrustedProxies(settings.trusted_proxies)
 
@@ -80,9 +83,24 @@ class Gateway:
             made.ledger = self.ledger
         return made
 
+    def follow(self, settings: Settings, registry: Registry | None) -> None:
+        """Have every request from now on answered by other settings; those that run keep theirs.
+
+        Args:
+            settings: The settings; what belongs to the process (``keys_file``, ``state_file``) stays as it was.
+            registry: Where models are looked up.
+        """
+        self.settings = settings
+        self.registry = registry
+        self.back_ends = RoutedBackEnds(self.catalog, registry)
+        self.keys.configure(settings.key_digests)
+        self._proxies = TrustedProxies(settings.trusted_proxies)
+
     async def aclose(self) -> None:
         """Close what it holds open; it may be used again."""
         await self.measures.aclose()
+        if self.telemetry is not None:
+            await self.telemetry.aclose()
         await self.ledger.aclose()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -132,6 +150,8 @@ class Gateway:
         finally:
             record.write()
             self.measures.note(record)
+            if self.telemetry is not None:
+                self.telemetry.finish(record)
             for observe in self.observers:
                 observe(record)
 
@@ -143,7 +163,10 @@ class Gateway:
         request.path = path_below(self.settings.root_path, self.routes, request.path)
         record.client_request_id = request_id_of(request)
         context = parse_trace(request)
-        record.trace = None if context is None else PassedOn(context)
+        if self.telemetry is not None:
+            self.telemetry.begin(request, record, context)
+        elif context is not None:
+            record.trace = PassedOn(context)
         if self.settings.worker is not None:
             record.id = f"w{self.settings.worker}{record.id}"
         return request, record

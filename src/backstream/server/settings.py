@@ -15,9 +15,10 @@ from backstream.server.bodies import BodyLimits
 from backstream.server.forwarded import TrustedProxies
 from backstream.server.keys import default_keys_path
 
-__all__ = ["FramingChoice", "Settings"]
+__all__ = ["FramingChoice", "Settings", "TelemetryChoice"]
 
 FramingChoice = Literal["auto", "sse", "jsonl"]
+TelemetryChoice = Literal["off", "api", "sdk"]
 
 _ROOT_PATH: Final = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 
@@ -54,6 +55,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             Default none.
         worker: Which of several worker processes this is, from 0; its request ids begin with it. ``None`` for the only
             one.
+        telemetry: Spans and metrics of OpenTelemetry: ``off``; ``api``, by the providers that the program around it
+            sets; ``sdk``, by ones set up as the ``OTEL_…`` variables say. Needs the extra ``otel``. Default ``off``.
     """
 
     framing: FramingChoice = "auto"
@@ -76,6 +79,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     root_path: str = ""
     trusted_proxies: tuple[str, ...] = ()
     worker: int | None = None
+    telemetry: TelemetryChoice = "off"
 
     def __post_init__(self) -> None:
         if self.framing not in ("auto", "sse", "jsonl"):
