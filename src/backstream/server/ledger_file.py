@@ -140,8 +140,8 @@ class LedgerFile:
             The number of its lease; or which limit does not allow it, and then nothing was counted.
         """
         with self._transaction() as run:
-            self._sweep(run, now)
             run("INSERT OR REPLACE INTO workers VALUES (?, ?)", (worker, now))
+            self._sweep(run, now)
             wait = (
                 self._check_budget(run, key, limits.tokens_per_day, now)
                 or self._check_streams(run, key, limits.concurrent_streams, now)
@@ -208,8 +208,8 @@ class LedgerFile:
     def beat(self, worker: str, now: float) -> None:
         """Note that a worker lives."""
         with self._transaction() as run:
-            self._sweep(run, now)
             run("INSERT OR REPLACE INTO workers VALUES (?, ?)", (worker, now))
+            self._sweep(run, now)
 
     def forget(self, worker: str) -> None:
         """Remove a worker that ends, with all it holds."""
