@@ -6,8 +6,8 @@ puts it into the list.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
 
 from backstream.dialects.base import ModelPage
 from backstream.dialects.ollama.vendor import render_time
@@ -15,7 +15,16 @@ from backstream.errors import DecodeError
 from backstream.models import ModelInfo
 from backstream.wire.json_text import decode_json, encode_json
 
-__all__ = ["parse_models", "render_models"]
+__all__ = ["parse_models", "render_models", "render_show"]
+
+_DETAILS: Final[Mapping[str, Any]] = {
+    "parent_model": "",
+    "format": "",
+    "family": "",
+    "families": [],
+    "parameter_size": "",
+    "quantization_level": "",
+}
 
 
 def parse_models(body: bytes) -> ModelPage:
@@ -55,14 +64,6 @@ def _modalities(capabilities: Sequence[str] | None) -> tuple[str, ...] | None:
 
 def render_models(models: Sequence[ModelInfo]) -> bytes:
     """Render a list of models; what the form demands and is not known is empty or 0."""
-    details = {
-        "parent_model": "",
-        "format": "",
-        "family": "",
-        "families": [],
-        "parameter_size": "",
-        "quantization_level": "",
-    }
     entries = [
         {
             "name": model.name,
@@ -70,8 +71,39 @@ def render_models(models: Sequence[ModelInfo]) -> bytes:
             "modified_at": render_time(model.created or 0),
             "size": 0,
             "digest": "",
-            "details": details,
+            "details": _DETAILS,
         }
         for model in models
     ]
     return encode_json({"models": entries})
+
+
+def render_show(model: ModelInfo) -> bytes:
+    """Render what is known of one model; what the form demands and is not known is empty.
+
+    Source: https://docs.ollama.com/api/show
+    """
+    info: dict[str, Any] = {"general.architecture": "backstream", "general.basename": model.label or model.id}
+    if model.context_tokens is not None:
+        info["backstream.context_length"] = model.context_tokens
+    return encode_json(
+        {
+            "modelfile": "",
+            "parameters": "",
+            "template": "",
+            "details": _DETAILS,
+            "model_info": info,
+            "capabilities": list(_capabilities(model)),
+            "modified_at": render_time(model.created or 0),
+        }
+    )
+
+
+def _capabilities(model: ModelInfo) -> Iterator[str]:
+    yield "embedding" if model.output_modalities == ("embedding",) else "completion"
+    if "image" in (model.input_modalities or ()):
+        yield "vision"
+    if model.tools:
+        yield "tools"
+    if model.reasoning:
+        yield "thinking"

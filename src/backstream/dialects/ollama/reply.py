@@ -18,7 +18,7 @@ from backstream.errors import DecodeError, IncompleteStream
 from backstream.reply import Block, End
 from backstream.wire.json_text import decode_json, encode_json
 
-__all__ = ["parse_reply", "render_reply"]
+__all__ = ["parse_reply", "render_reply", "reply_members"]
 
 
 def parse_reply(body: bytes, *, think_tags: bool) -> Block:
@@ -39,6 +39,11 @@ def parse_reply(body: bytes, *, think_tags: bool) -> Block:
 
 def render_reply(chunks: Block, envelope: Envelope) -> bytes:
     """See :meth:`backstream.dialects.base.Dialect.render_reply`."""
+    return encode_json(reply_members(chunks, envelope))
+
+
+def reply_members(chunks: Block, envelope: Envelope) -> dict[str, Any]:
+    """Return the members of a whole answer; what it says is its ``message``."""
     start, finish, usage = Start(), None, None
     writer = AnswerWriter()
     pieces: list[Piece] = []
@@ -56,7 +61,7 @@ def render_reply(chunks: Block, envelope: Envelope) -> bytes:
     logprobs = [entry for piece in pieces for entry in piece.logprobs or ()]
     if logprobs:
         answer["logprobs"] = logprobs
-    return encode_json(answer)
+    return answer
 
 
 def _merge(pieces: list[Piece]) -> dict[str, Any]:

@@ -60,6 +60,11 @@ class OllamaParser:
         self._ended = False
         self._index = 0
 
+    @property
+    def done(self) -> bool:
+        """See :class:`backstream.dialects.base.StreamParser`."""
+        return self._reader.done
+
     def feed(self, data: bytes) -> Block:
         """See :class:`backstream.dialects.base.StreamParser`."""
         if not self._is_open():

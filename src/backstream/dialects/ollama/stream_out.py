@@ -6,7 +6,7 @@ Source: https://docs.ollama.com/api/streaming
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from backstream.chunks import Finish, RawResponse, Start, Usage
 from backstream.dialects.base import Envelope
@@ -32,6 +32,7 @@ class OllamaRenderer:
     """
 
     content_type = "application/x-ndjson"
+    _around: ClassVar = (b',"message":{"role":"assistant","content":', b'},"done":false}\n')
 
     __slots__ = ("_before", "_envelope", "_finish", "_head", "_over", "_usage", "_writer", "keep_alive")
 
@@ -46,7 +47,7 @@ class OllamaRenderer:
 
     def _begin(self, start: Start) -> None:
         self._head = head_of(start, self._envelope)
-        self._before = encode_json(self._head)[:-1] + b',"message":{"role":"assistant","content":'
+        self._before = encode_json(self._head)[:-1] + self._around[0]
 
     def render(self, block: Block) -> bytes:
         """See :class:`backstream.dialects.base.StreamRenderer`."""
@@ -72,8 +73,8 @@ class OllamaRenderer:
 
     def _line(self, piece: Piece) -> bytes:
         if piece.logprobs is None and len(piece.message) == 1:
-            return b"".join((self._before, encode_json(piece.message["content"]), b'},"done":false}\n'))
-        members: dict[str, Any] = {**self._head, "message": {"role": "assistant", **piece.message}, "done": False}
+            return b"".join((self._before, encode_json(piece.message["content"]), self._around[1]))
+        members: dict[str, Any] = {**self._head, **self._wrap(piece.message), "done": False}
         if piece.logprobs is not None:
             members["logprobs"] = piece.logprobs
         return _encode(members)
@@ -84,8 +85,13 @@ class OllamaRenderer:
             lines.append(_encode(render_failure(end.error or IncompleteStream("the answer was cut off"))))
             return
         lines += map(self._line, self._writer.flush())
-        message = {"role": "assistant", "content": ""}
-        lines.append(_encode({**self._head, "message": message, **finish_members(self._finish, self._usage)}))
+        last = self._wrap({"content": ""})
+        lines.append(_encode({**self._head, **last, **finish_members(self._finish, self._usage)}))
+
+    @staticmethod
+    def _wrap(message: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the members that a line says a message by."""
+        return {"message": {"role": "assistant", **message}}
 
 
 def _encode(members: Mapping[str, Any]) -> bytes:

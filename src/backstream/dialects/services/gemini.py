@@ -132,12 +132,13 @@ class GeminiServices(ServiceForms, frozen=True):
         mask: MediaItem | None = None,
         boundary: str = "",
     ) -> RenderedRequest:
-        """Render a request for an answer with pictures in it; ``n`` becomes ``candidateCount``."""
+        """Render a request for an answer with pictures; ``n`` is ``candidateCount``, ``response_format`` nothing."""
         if mask is not None:
             raise UnsupportedFeatureError("gemini takes no mask", "say in the prompt what to change")
         parts: list[Any] = [{"text": prompt}, *(_inline(item, index) for index, item in enumerate(items))]
         rest = dict(members)
         count = rest.pop("n", None)
+        rest.pop("response_format", None)  # it gives data always
         config: dict[str, Any] = {"responseModalities": ["TEXT", "IMAGE"]}
         if count is not None:
             config["candidateCount"] = count

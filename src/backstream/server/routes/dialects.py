@@ -8,8 +8,14 @@ from typing import Any, Final
 from backstream.dialects.base import Dialect
 from backstream.dialects.names import dialect_for
 from backstream.server.asgi import send_plain
-from backstream.server.dialect_bodies import read_members
+from backstream.server.choosing import find_model, list_visible
 from backstream.server.routes.answers import answer_in
+from backstream.server.routes.counts import count_in
+from backstream.server.routes.gemini import GEMINI_ROUTES
+from backstream.server.routes.ollama import OLLAMA_ROUTES
+from backstream.server.routes.root import tell_root
+from backstream.server.routes.services import SERVICE_ROUTES
+from backstream.server.routes.unknown import dialect_of
 from backstream.server.routing import Exchange, Handler, Route
 from backstream.wire.json_text import decode_json, encode_json
 
@@ -24,66 +30,37 @@ async def _send(exchange: Exchange, body: bytes) -> None:
 
 def _list_in(dialect: Dialect) -> Handler:
     async def handle(exchange: Exchange) -> None:
-        await _send(exchange, dialect.render_models(await exchange.back_ends.models()))
+        await _send(exchange, dialect.render_models(await list_visible(exchange)))
 
     return handle
-
-
-def _count_in(dialect: Dialect) -> Handler:
-    async def handle(exchange: Exchange) -> None:
-        request = dialect.parse_request(await read_members(exchange), exchange.request.path)
-        back_end = await exchange.back_ends.find(request.model)
-        exchange.record.provider = back_end.name
-        tokens = await back_end.count_tokens(request)
-        await _send(exchange, dialect.render_count(tokens))
-
-    return handle
-
-
-def _by_version(anthropic: Handler, otherwise: Handler) -> Handler:
-    """Two vendors list models at one path; Anthropic's clients always send their version."""
-
-    async def handle(exchange: Exchange) -> None:
-        chosen = anthropic if exchange.request.values(b"anthropic-version") else otherwise
-        await chosen(exchange)
-
-    return handle
-
-
-def _stream_gemini() -> Handler:
-    """Without ``alt=sse`` its streams are one JSON array."""
-    as_events, as_array = answer_in(GEMINI), answer_in(GEMINI_ARRAYS)
-
-    async def handle(exchange: Exchange) -> None:
-        await (as_events if exchange.request.query("alt") == "sse" else as_array)(exchange)
-
-    return handle
-
-
-async def _tell_ollama_version(exchange: Exchange) -> None:
-    await _send(exchange, encode_json({"version": OLLAMA_VERSION}))
 
 
 def _one_in(dialect: Dialect) -> Handler:
     """One model is written as an entry of a list of models."""
 
     async def handle(exchange: Exchange) -> None:
-        model = await exchange.back_ends.model(exchange.parameters["model"])
+        model = await find_model(exchange, exchange.parameters["model"])
         listed: Mapping[str, Any] = decode_json(dialect.render_models([model]))
         await _send(exchange, encode_json((listed.get("data") or listed.get("models"))[0]))  # type: ignore[index]
 
     return handle
 
 
-OLLAMA_VERSION: Final = "0.12.0"
-"""The version of Ollama whose API is spoken; its clients ask for it."""
+def _by_client(handlers: Mapping[str, Handler]) -> Handler:
+    """Three vendors list models at one path; the client's header fields tell whose list it wants."""
+
+    async def handle(exchange: Exchange) -> None:
+        await handlers[dialect_of(exchange.request, CHAT.name)](exchange)
+
+    return handle
+
 
 CHAT: Final = dialect_for("openai_chat")
 RESPONSES: Final = dialect_for("openai_responses")
 ANTHROPIC: Final = dialect_for("anthropic_messages")
 GEMINI: Final = dialect_for("gemini")
-GEMINI_ARRAYS: Final = dialect_for("gemini", {"framing": "array"})
 OLLAMA: Final = dialect_for("ollama")
+_SHARED: Final = (CHAT, ANTHROPIC, GEMINI)
 
 
 def _route(name: str, path: str, method: str, dialect: Dialect, handler: Handler) -> Route:
@@ -91,19 +68,18 @@ def _route(name: str, path: str, method: str, dialect: Dialect, handler: Handler
 
 
 DIALECT_ROUTES: Final[Sequence[Route]] = (
+    Route("root", "/", "GET", tell_root),
     _route("chat-completions", "/v1/chat/completions", "POST", CHAT, answer_in(CHAT)),
     _route("responses", "/v1/responses", "POST", RESPONSES, answer_in(RESPONSES)),
+    *SERVICE_ROUTES,
     _route("messages", "/v1/messages", "POST", ANTHROPIC, answer_in(ANTHROPIC)),
-    _route("messages-count", "/v1/messages/count_tokens", "POST", ANTHROPIC, _count_in(ANTHROPIC)),
-    _route("v1-models", "/v1/models", "GET", CHAT, _by_version(_list_in(ANTHROPIC), _list_in(CHAT))),
-    _route("v1-model", "/v1/models/{*model}", "GET", CHAT, _by_version(_one_in(ANTHROPIC), _one_in(CHAT))),
+    _route("messages-count", "/v1/messages/count_tokens", "POST", ANTHROPIC, count_in(ANTHROPIC)),
+    *GEMINI_ROUTES,
+    _route("v1-models", "/v1/models", "GET", CHAT, _by_client({each.name: _list_in(each) for each in _SHARED})),
+    _route("v1-model", "/v1/models/{*model}", "GET", CHAT, _by_client({each.name: _one_in(each) for each in _SHARED})),
     _route("gemini-models", "/v1beta/models", "GET", GEMINI, _list_in(GEMINI)),
-    _route("gemini-generate", "/v1beta/models/{*model}:generateContent", "POST", GEMINI, answer_in(GEMINI)),
-    _route("gemini-stream", "/v1beta/models/{*model}:streamGenerateContent", "POST", GEMINI, _stream_gemini()),
-    _route("gemini-count", "/v1beta/models/{*model}:countTokens", "POST", GEMINI, _count_in(GEMINI)),
     _route("gemini-model", "/v1beta/models/{*model}", "GET", GEMINI, _one_in(GEMINI)),
-    _route("ollama-chat", "/api/chat", "POST", OLLAMA, answer_in(OLLAMA)),
+    *OLLAMA_ROUTES,
     _route("ollama-tags", "/api/tags", "GET", OLLAMA, _list_in(OLLAMA)),
-    Route("ollama-version", "/api/version", "GET", _tell_ollama_version, dialect="ollama"),
 )
 """The routes of the vendors' dialects."""

@@ -1,0 +1,31 @@
+"""How many tokens a request has, in any dialect that asks."""
+
+from __future__ import annotations
+
+import asyncio
+
+from backstream.dialects.base import Dialect
+from backstream.server.asgi import send_plain
+from backstream.server.choosing import choose
+from backstream.server.dialect_bodies import read_members
+from backstream.server.presence import ClientWatch
+from backstream.server.routing import Exchange, Handler
+
+__all__ = ["count_in"]
+
+
+def count_in(dialect: Dialect) -> Handler:
+    """Make the handler that counts in a dialect."""
+
+    async def handle(exchange: Exchange) -> None:
+        async with exchange.admission.admit(exchange, spends=False):
+            members = await read_members(exchange)
+            # in a thread: a conversation may be long, and its pictures large
+            request = await asyncio.to_thread(dialect.parse_request, members, exchange.request.path)
+            async with ClientWatch(exchange.receive):
+                back_end = await choose(exchange, request.model)
+                body = dialect.render_count(await back_end.count_tokens(request))
+                exchange.record.status = 200
+                await send_plain(exchange.send, 200, body, [(b"content-type", b"application/json")])
+
+    return handle
