@@ -96,16 +96,18 @@ def test_a_second_signal_does_not_wait_for_running_answers() -> None:
         port = int(program.stdout.readline().strip().rpartition(":")[2])
         with converse_slowly(port):
             program.send_signal(signal.SIGTERM)
-            while _accepts(port):
+            while _is_ready(port):
                 pass
             program.send_signal(signal.SIGTERM)
             _, err = program.communicate(timeout=15)
     assert (err, program.returncode) == ("", 0)
 
 
-def _accepts(port: int) -> bool:
-    with socket.socket() as connection:
-        return connection.connect_ex(("127.0.0.1", port)) == 0
+def _is_ready(port: int) -> bool:
+    """Whether it takes new answers; it listens until it ends, and says so."""
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.sendall(head_and_body("GET", "/readyz"))
+        return parse_answers(connection.makefile("rb").read())[0].status == 200
 
 
 async def started(app: Any, host: str, port: int = 0) -> tuple[asyncio.Task[Any], str]:

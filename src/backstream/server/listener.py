@@ -8,69 +8,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
+import sys
 from collections.abc import Sequence
 from typing import Any, Final
 
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from backstream.errors import ConfigurationError
+from backstream.server.place import bind
 from backstream.server.protocol import ConnectionLimits, GuardedProtocol
 
 __all__ = ["Listener", "bind"]
 
-_BACKLOG: Final = 1024
+_REMOVES_SOCKETS: Final = sys.version_info >= (3, 13)  # asyncio, when a server is closed
+_CLOSING_SECONDS: Final = 2.0  # for the client's side of the end of TLS
 _ACCEPTING_ROUNDS: Final = 3  # of the event loop, from an accepted socket to its protocol
-
-
-def bind(host: str, port: int) -> list[socket.socket]:
-    """Bind a host's addresses, each on the same port.
-
-    Args:
-        host: An address or name; ``localhost`` means 127.0.0.1, and ::1 where the machine has it.
-        port: The port; 0 for a free one.
-
-    Raises:
-        ConfigurationError: The name is unknown, or the port is taken or forbidden.
-    """
-    if not 0 <= port <= 65535:
-        raise ConfigurationError(f"port {port} is none", "use 1 to 65535, or 0 for a free one")
-    sockets: list[socket.socket] = []
-    try:
-        for address in ["127.0.0.1", "::1"] if host == "localhost" else [host.strip("[]")]:
-            try:
-                sockets.append(_bind_one(address, sockets[0].getsockname()[1] if sockets else port))
-            except OSError:
-                if not sockets:  # a second address may be missing on this machine
-                    raise
-    except (OSError, OverflowError, UnicodeError) as error:
-        for opened in sockets:
-            opened.close()
-        reason = getattr(error, "strerror", None) or type(error).__name__
-        raise ConfigurationError(
-            f"cannot listen on {host[:80]} port {port}: {reason}", "choose another port, or stop the other program"
-        ) from None
-    return sockets
-
-
-def _bind_one(address: str, port: int) -> socket.socket:
-    family, kind, protocol, _, target = socket.getaddrinfo(
-        address, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
-    opened = socket.socket(family, kind, protocol)
-    try:
-        # on Windows SO_REUSEADDR would steal the port from its owner
-        option: int = getattr(socket, "SO_EXCLUSIVEADDRUSE", socket.SO_REUSEADDR)
-        opened.setsockopt(socket.SOL_SOCKET, option, 1)
-        if family == socket.AF_INET6:
-            opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        opened.setblocking(False)
-        opened.bind(target)
-        opened.listen(_BACKLOG)
-    except BaseException:  # whatever it was, nobody else knows the socket yet
-        opened.close()
-        raise
-    return opened
 
 
 class Listener:
@@ -79,15 +32,17 @@ class Listener:
     Args:
         app: The ASGI application.
         limits: The limits of its connections.
+        tls: Speak TLS.
     """
 
-    def __init__(self, app: Any, limits: ConnectionLimits | None = None) -> None:
+    def __init__(self, app: Any, limits: ConnectionLimits | None = None, *, tls: ssl.SSLContext | None = None) -> None:
         # no setting that has uvicorn set up logging: the loggers of the program around us are not ours
         self._config = Config(app, loop="none", ws="none", lifespan="off", proxy_headers=False, log_config=None)
         self._config.load()
         self._config.loaded_app = app  # never wrapped: at its finest level uvicorn logs header fields, and so keys
         self._state = ServerState()
         self._limits = limits or ConnectionLimits()
+        self._tls = tls
         self._sockets: list[socket.socket] = []
         self._servers: list[asyncio.Server] = []
         self._one_gone = asyncio.Event()
@@ -101,20 +56,29 @@ class Listener:
         loop = asyncio.get_running_loop()
         while len(self._servers) < len(self._sockets):
             # with start_serving=False this does not wait, so that a server is never lost to a cancellation
-            bound = self._sockets[len(self._servers)]
-            self._servers.append(await loop.create_server(self._connect, sock=bound, start_serving=False))
+            self._servers.append(await self._create_server(loop, self._sockets[len(self._servers)]))
         for server in self._servers:
             if not server.is_serving():
                 await server.start_serving()
+
+    async def _create_server(self, loop: asyncio.AbstractEventLoop, bound: socket.socket) -> asyncio.Server:
+        more: dict[str, Any] = {}
+        if bound.family == getattr(socket, "AF_UNIX", None):
+            if _REMOVES_SOCKETS and isinstance(loop, asyncio.BaseEventLoop):
+                more["cleanup_socket"] = False  # others may listen there too
+            return await loop.create_unix_server(self._connect, sock=bound, start_serving=False, **more)
+        if self._tls is not None:
+            more = {"ssl_handshake_timeout": self._limits.head_seconds, "ssl_shutdown_timeout": _CLOSING_SECONDS}
+        return await loop.create_server(self._connect, sock=bound, ssl=self._tls, start_serving=False, **more)
 
     def _connect(self) -> GuardedProtocol:
         return GuardedProtocol(self._config, self._state, self._limits, self._one_gone.set)
 
     @property
     def port(self) -> int:
-        """The port it listens on."""
-        port: int = self._sockets[0].getsockname()[1]
-        return port
+        """The port it listens on; 0 for a Unix socket."""
+        where = self._sockets[0].getsockname()
+        return where[1] if isinstance(where, tuple) else 0
 
     async def aclose(self, grace_seconds: float = 0.0) -> None:
         """Stop: no new connection, running answers get ``grace_seconds`` to end, then their providers are cancelled."""
@@ -132,6 +96,8 @@ class Listener:
             connection.transport.abort()
         await self._wait_until_idle()
         for server in self._servers:
+            if sys.version_info >= (3, 13):
+                server.abort_clients()  # what is still in its handshake
             await server.wait_closed()
 
     async def _stop_accepting(self) -> None:
