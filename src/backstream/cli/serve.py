@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import importlib
 import signal
 import sys
@@ -11,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import msgspec
 
 from backstream.cli import exits
 from backstream.cli.logs import verbose_option
@@ -19,37 +19,35 @@ from backstream.errors import ConfigurationError
 
 __all__ = ["command"]
 
-_MEBIBYTE = 1024 * 1024
-
 
 @click.command("serve", epilog=exits.EPILOG)
-@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen; not loopback only with keys.")
-@click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="0 for a free one.")
-@click.option(
-    "--framing", type=click.Choice(["auto", "sse", "jsonl"]), default="auto", show_default=True, help="Form of streams."
-)
+@click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="Instead of the usual.")
+@click.option("--host", metavar="HOST", help="Where to listen; not loopback only with keys. Default 127.0.0.1.")
+@click.option("--port", type=click.IntRange(0, 65535), metavar="N", help="0 for a free one. Default 8080.")
+@click.option("--framing", type=click.Choice(["auto", "sse", "jsonl"]), help="Form of streams. Default auto.")
 @click.option("--allow-origin", multiple=True, metavar="ORIGIN", help="Let pages of that origin in; repeatable.")
 @click.option("--allow-host", multiple=True, metavar="HOST", help="Answer to that Host name too; repeatable.")
 @click.option("--keys-file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Client keys.")
 @click.option("--max-body-mib", type=click.IntRange(1), metavar="N", help="Cap on the JSON of a request. Default 64.")
 @click.option("--max-media-mib", type=click.IntRange(1), metavar="N", help="Cap on a request's media. Default 2048.")
 @click.option("--max-streams", type=click.IntRange(1), metavar="N", help="Answers at the same time. Default 256.")
-@click.option("--grace", type=click.FloatRange(0), default=0.5, show_default=True, help="Seconds for answers to end.")
+@click.option("--grace", type=click.FloatRange(0), metavar="N", help="Seconds for answers to end. Default 0.5.")
 @click.option("--relay", multiple=True, metavar="NAME=URL", help="Pass on to another such server; repeatable.")
 @click.option("--provider", multiple=True, metavar="MODULE:CLASS", help="Serve a provider of yours; repeatable.")
 @verbose_option
 def command(
     *,
-    host: str,
-    port: int,
-    framing: str,
+    config_file: Path | None,
+    host: str | None,
+    port: int | None,
+    framing: str | None,
     allow_origin: tuple[str, ...],
     allow_host: tuple[str, ...],
     keys_file: Path | None,
     max_body_mib: int | None,
     max_media_mib: int | None,
     max_streams: int | None,
-    grace: float,
+    grace: float | None,
     relay: tuple[str, ...],
     provider: tuple[str, ...],
 ) -> int:
@@ -60,6 +58,7 @@ def command(
     Answers with Echo, which is not a language model, and for models named PROVIDER/MODEL with every provider that is
     configured, runs on this machine, or has a key in the environment. --relay and --provider name others instead; the
     first one is the default. Listens on this machine only; elsewhere it needs client keys (backstream keys add NAME).
+    What is not said here may stand in backstream.toml ([server], [keys], [routes]); SIGHUP reads that file again.
 
     \b
     Examples:
@@ -68,20 +67,29 @@ def command(
       backstream serve --provider mymodule:MyProvider --provider backstream:Echo
       backstream keys add laptop && backstream serve --host 0.0.0.0
     """  # noqa: D301 - click reads \b
+    from backstream.cli.serving import first_of, load_served
     from backstream.server.app import create_app
     from backstream.server.run import serve
 
-    settings = _settings(
+    providers = _providers(relay, provider)
+    load = functools.partial(
+        load_served,
+        config_file,
+        with_registry=providers is None,
         framing=framing,
         allow_origins=tuple(allow_origin) or None,
         allowed_hosts=tuple(allow_host) or None,
         keys_file=keys_file,
         max_streams=max_streams,
-        limits=_limits(max_body_mib, max_media_mib),
+        max_body_mib=max_body_mib,
+        max_media_mib=max_media_mib,
     )
-    providers = _providers(relay, provider)
-    registry = _registry() if providers is None else None
-    app = create_app(providers, settings, registry=registry)
+    loaded = load()
+    server, registry = loaded.config.server, loaded.registry
+    app = create_app(providers, loaded.settings, registry=registry)
+    host = first_of(host, server.host, "127.0.0.1")
+    port = first_of(port, server.port, 8080)
+    grace = first_of(grace, server.grace_seconds, 0.5)
 
     def on_ready(url: str) -> None:
         click.echo(f"listening on {url}", err=True)
@@ -92,31 +100,6 @@ def command(
 
     ended_by = asyncio.run(serve(app, host, port, on_ready=on_ready, grace_seconds=grace))
     return exits.INTERRUPTED if ended_by == signal.SIGINT else exits.OK
-
-
-def _settings(**given: Any) -> Any:
-    from backstream.server.settings import Settings
-
-    return Settings(**{name: value for name, value in given.items() if value is not None})
-
-
-def _registry() -> Any:
-    """Look names up everywhere but in this server itself, should it be found on its usual port."""
-    from backstream.providers.table import ROWS
-    from backstream.registry.registry import Registry
-
-    return Registry(table={name: row for name, row in ROWS.items() if name != "backstream"})
-
-
-def _limits(body_mib: int | None, media_mib: int | None) -> Any:
-    from backstream.server.bodies import BodyLimits
-
-    limits = BodyLimits()
-    if body_mib is not None:
-        limits = msgspec.structs.replace(limits, max_body_bytes=body_mib * _MEBIBYTE)
-    if media_mib is not None:
-        limits = msgspec.structs.replace(limits, max_media_bytes=media_mib * _MEBIBYTE)
-    return limits
 
 
 def _providers(relays: Sequence[str], names: Sequence[str]) -> list[Any] | None:
