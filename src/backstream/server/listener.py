@@ -16,7 +16,7 @@ from typing import Any, Final
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from backstream.server.place import bind
+from backstream.server.place import BACKLOG, bind
 from backstream.server.protocol import ConnectionLimits, GuardedProtocol
 
 __all__ = ["Listener", "bind"]
@@ -62,13 +62,13 @@ class Listener:
                 await server.start_serving()
 
     async def _create_server(self, loop: asyncio.AbstractEventLoop, bound: socket.socket) -> asyncio.Server:
-        more: dict[str, Any] = {}
+        more: dict[str, Any] = {"backlog": BACKLOG}
         if bound.family == getattr(socket, "AF_UNIX", None):
             if _REMOVES_SOCKETS and isinstance(loop, asyncio.BaseEventLoop):
                 more["cleanup_socket"] = False  # others may listen there too
             return await loop.create_unix_server(self._connect, sock=bound, start_serving=False, **more)
         if self._tls is not None:
-            more = {"ssl_handshake_timeout": self._limits.head_seconds, "ssl_shutdown_timeout": _CLOSING_SECONDS}
+            more |= {"ssl_handshake_timeout": self._limits.head_seconds, "ssl_shutdown_timeout": _CLOSING_SECONDS}
         return await loop.create_server(self._connect, sock=bound, ssl=self._tls, start_serving=False, **more)
 
     def _connect(self) -> GuardedProtocol:

@@ -16,9 +16,10 @@ import msgspec
 from backstream.errors import ConfigurationError
 from backstream.server.tls import TLSFiles
 
-__all__ = ["Place", "bind", "bind_unix", "bound"]
+__all__ = ["BACKLOG", "Place", "bind", "bind_unix", "bound"]
 
-_BACKLOG: Final = 1024
+BACKLOG: Final = 1024
+"""How many connections may wait to be accepted."""
 _HAS_OWN_QUEUES: Final = sys.platform == "linux"  # elsewhere SO_REUSEPORT does not spread connections
 
 
@@ -147,7 +148,7 @@ def _bind_one(address: str, port: int, *, shared: bool) -> socket.socket:
             opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         opened.setblocking(False)
         opened.bind(target)
-        opened.listen(_BACKLOG)
+        opened.listen(BACKLOG)
     except BaseException:  # whatever it was, nobody else knows the socket yet
         opened.close()
         raise
@@ -173,7 +174,7 @@ def bind_unix(path: Path, mode: int = 0o600) -> socket.socket:
         opened.setblocking(False)
         opened.bind(os.fspath(path))
         path.chmod(mode)
-        opened.listen(_BACKLOG)
+        opened.listen(BACKLOG)
     except OSError as error:
         opened.close()
         reason = error.strerror or str(error)

@@ -36,14 +36,14 @@ class Conduct(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         on_ready: Called with the server's URL once it accepts connections.
-        on_stopping: Called once it is to stop, with the number of answers that run.
+        on_stopping: Called once it is to stop, with the number of answers that run; ``None`` where workers know it.
         on_reload: Called with the application that answers when settings are to be read again (SIGHUP).
         grace_seconds: How long running answers may take to end. Default 20, and half a second after Ctrl-C.
         limits: The limits of connections.
     """
 
     on_ready: Callable[[str], None] | None = None
-    on_stopping: Callable[[int], None] | None = None
+    on_stopping: Callable[[int | None], None] | None = None
     on_reload: Callable[[Gateway], Awaitable[None]] | None = None
     grace_seconds: float | None = None
     limits: ConnectionLimits | None = None
