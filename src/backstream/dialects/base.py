@@ -71,6 +71,11 @@ class ModelPage(msgspec.Struct, frozen=True, kw_only=True):
 class StreamParser(Protocol):
     """Turns the body of one streamed answer into blocks of chunks."""
 
+    @property
+    def done(self) -> bool:
+        """Whether the back-end has said its last word: whoever reads may call ``finish`` before the body ends."""
+        ...
+
     def feed(self, data: bytes) -> Block:
         """Take what has arrived; give every chunk it completes.
 

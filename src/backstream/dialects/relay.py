@@ -82,6 +82,11 @@ class FrameRelay:
         """Whether the answer turned out to be a stream that can be passed on."""
         return self._parser is not None
 
+    @property
+    def done(self) -> bool:
+        """Whether the back-end has said its last word."""
+        return self._parser is not None and self._parser.done
+
     def watch(self, parser: StreamParser) -> StreamParser:
         """Return this relay as a parser that has ``parser`` do the parsing."""
         self._parser = parser

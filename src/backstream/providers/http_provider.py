@@ -79,7 +79,7 @@ class HTTPSource:
         service: What the back-end's header fields said.
     """
 
-    __slots__ = ("_parser", "_response", "_secrets", "_watched", "receipts", "relay", "service")
+    __slots__ = ("_parser", "_response", "_said_done", "_secrets", "_watched", "receipts", "relay", "service")
 
     def __init__(self, response: StreamResponse, parser: StreamParser, *, watched: bool, secrets: Secrets) -> None:
         self.receipts: tuple[Receipt, ...] = ()
@@ -87,6 +87,7 @@ class HTTPSource:
         self.service: Service | None = None
         self._response = response
         self._parser = parser
+        self._said_done = False
         self._watched = watched
         self._secrets = secrets
 
@@ -99,6 +100,9 @@ class HTTPSource:
             raise
         if data:
             block = self._parser.feed(data)
+            if self._parser.done and not (block and isinstance(block[-1], End)):
+                block += self._parser.finish(framed=False)
+                self._said_done = True
         else:
             block = self._parser.finish(framed=self._response.framing in ("chunked", "length"))
         if block and isinstance(last := block[-1], End):
@@ -113,7 +117,10 @@ class HTTPSource:
 
     async def aclose(self) -> None:
         """Return the connection to its pool where the answer was read to its end, else close it."""
-        await self._response.aclose()
+        if self._said_done:  # the end of the body may still be on its way
+            self._response.leave()
+        else:
+            await self._response.aclose()
 
 
 async def open_source(

@@ -28,6 +28,11 @@ class WholeAnswerParser:
         self._size = 0
         self._ended = False
 
+    @property
+    def done(self) -> bool:
+        """See :class:`backstream.dialects.base.StreamParser`."""
+        return False
+
     def feed(self, data: bytes) -> Block:
         """Keep what has arrived."""
         if self._ended:

@@ -8,6 +8,7 @@ import select
 import socket
 import sys
 import weakref
+from collections.abc import Callable
 from typing import cast
 
 from backstream.errors import DisconnectedError, IncompleteStream, ProviderError
@@ -21,6 +22,9 @@ HIGH_WATER_BYTES = 256 * 1024
 
 READ_BYTES = 256 * 1024
 """How much is read at once."""
+
+LEAVE_SECONDS = 1.0
+"""How long the end of a body is waited for, nobody reading it any more, so that the connection can be kept."""
 
 # There the loop lends the buffer out until the system has filled it.
 _LENDS_BUFFERS = sys.platform == "win32"
@@ -62,6 +66,8 @@ class Connection(asyncio.BufferedProtocol):
         "_buffered",
         "_closed",
         "_ended",
+        "_leaving",
+        "_on_end",
         "_reading_paused",
         "_time",
         "_transport",
@@ -90,6 +96,8 @@ class Connection(asyncio.BufferedProtocol):
         self._buffered = 0
         self._ended = False
         self._watch: Watchdog | None = None
+        self._leaving: asyncio.TimerHandle | None = None
+        self._on_end: Callable[[], None] | None = None
         self.answer: Answer | None = None
         self.error: BaseException | None = None
         self.lost = False
@@ -132,6 +140,22 @@ class Connection(asyncio.BufferedProtocol):
         self._stop_watch()
         self.answer = None
         self.taken()
+
+    def leave(self, on_end: Callable[[], None]) -> None:
+        """Let an exchange end by itself that nobody reads any more; close the connection if that takes a second.
+
+        Args:
+            on_end: Called when the body has ended, and not before this returns.
+        """
+        self._stop_watch()
+        self._on_end = on_end
+        self._leaving = self.loop.call_later(LEAVE_SECONDS, self.abort)
+        self.taken()
+
+    @property
+    def is_left(self) -> bool:
+        """Whether nobody reads the rest of the exchange."""
+        return self._on_end is not None
 
     def arrival(self) -> asyncio.Future[None]:
         """Return a future that is done when the head, a piece of the body or the end has come."""
@@ -259,6 +283,9 @@ class Connection(asyncio.BufferedProtocol):
         except ProviderError as error:
             self.fail(error)
             return
+        if self._on_end is not None and any(block.strip() for block in answer.blocks):  # more after the end
+            self.abort()
+            return
         if answer.complete:
             self._end(None)
             return
@@ -342,6 +369,12 @@ class Connection(asyncio.BufferedProtocol):
         self._stop_watch()
         self._wake()
         self._wake_writer()
+        if self._leaving is not None:
+            self._leaving.cancel()
+            self._leaving = None
+        on_end, self._on_end = self._on_end, None
+        if on_end is not None:
+            on_end()
 
     def _stop_watch(self) -> None:
         if self._watch is not None:

@@ -97,11 +97,11 @@ class Pool:
             await connection.wait_closed()
 
     async def aclose(self) -> None:
-        """Close every idle connection, and wait until their sockets are closed."""
+        """Close every connection that nobody uses, and wait until their sockets are closed."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        connections = list(self._deadlines)
+        connections = [*self._deadlines, *(each for each in self._open if each.is_left)]
         self._idle.clear()
         self._deadlines.clear()
         for connection in connections:

@@ -359,6 +359,18 @@ class StreamResponse:
         """Close the response: the connection goes back to its pool where the answer is whole, else it is closed."""
         self._discard()
 
+    def leave(self) -> None:
+        """Leave an answer that has said its last word: its connection is kept if the body ends soon, else closed."""
+        connection = self._connection
+        if connection is None or connection.ended:
+            self._discard()
+            return
+        self._connection = None
+        self._closed = True
+        self._blocks.clear()
+        release, answer = self._release, self._answer
+        connection.leave(lambda: release(connection, answer))
+
     def abort(self) -> None:
         """Close the connection at once. Safe in finalizers and in other threads."""
         connection, self._connection = self._connection, None

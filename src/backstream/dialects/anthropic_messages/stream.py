@@ -76,6 +76,11 @@ class AnthropicParser:
     def _over(self) -> bool:
         return self._ended or self._state.stopped
 
+    @property
+    def done(self) -> bool:
+        """See :class:`backstream.dialects.base.StreamParser`."""
+        return self._state.stopped
+
     def feed(self, data: bytes) -> Block:
         """See :class:`backstream.dialects.base.StreamParser`."""
         if self._over:

@@ -46,6 +46,11 @@ class BackendApiParser:
         self._failed = False
         self._index = 0
 
+    @property
+    def done(self) -> bool:
+        """See :class:`backstream.dialects.base.StreamParser`."""
+        return False  # anything may follow a finish event
+
     def feed(self, data: bytes) -> Block:
         """See :class:`backstream.dialects.base.StreamParser`."""
         if self._failed:

@@ -73,6 +73,11 @@ class GeminiParser:
         self._reader = Reader()
         self._index = 0
 
+    @property
+    def done(self) -> bool:
+        """See :class:`backstream.dialects.base.StreamParser`."""
+        return False  # usage may follow the finish reason
+
     def feed(self, data: bytes) -> Block:
         """See :class:`backstream.dialects.base.StreamParser`."""
         if self._reader.failed:

@@ -44,6 +44,11 @@ class ChatStreamParser:
         self._failed = False
         self._index = 0
 
+    @property
+    def done(self) -> bool:
+        """See :class:`backstream.dialects.base.StreamParser`."""
+        return self._done
+
     def feed(self, data: bytes) -> Block:
         """See :class:`backstream.dialects.base.StreamParser`."""
         if self._failed or self._done:

@@ -42,6 +42,11 @@ class ResponsesParser:
         self._place: Place | None = None
         self._quick = READERS["response.output_text.delta"]
 
+    @property
+    def done(self) -> bool:
+        """See :class:`backstream.dialects.base.StreamParser`."""
+        return bool(self._reader.ending)
+
     def feed(self, data: bytes) -> Block:
         """See :class:`backstream.dialects.base.StreamParser`."""
         if self._over:
