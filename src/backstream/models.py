@@ -42,6 +42,7 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, r
         output_modalities: What it makes: the same words, and ``embedding``.
         tools: Whether it can call tools.
         reasoning: Whether it can think before it answers.
+        counts_tokens: Whether its provider can be asked how many tokens a request has.
         created: When it was made, in Unix seconds.
         owned_by: Who made it.
         price: What it costs.
@@ -57,6 +58,7 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, r
     output_modalities: tuple[str, ...] | None = None
     tools: bool | None = None
     reasoning: bool | None = None
+    counts_tokens: bool | None = None
     created: float | None = None
     owned_by: str | None = None
     price: Price | None = None

@@ -10,8 +10,9 @@ from typing import Any, Final
 import msgspec
 
 from backstream.dialects.base import Dialect
+from backstream.dialects.names import dialect_for
 from backstream.dialects.relay import relay_for
-from backstream.errors import MissingKeyError, UnavailableError, UnknownModelError, UnsupportedFeatureError
+from backstream.errors import MissingKeyError, UnavailableError, UnsupportedFeatureError
 from backstream.models import ModelInfo
 from backstream.options import CallOptions
 from backstream.providers.backend_api import BackendApi
@@ -19,7 +20,7 @@ from backstream.providers.dialect_provider import DialectProvider
 from backstream.providers.result import BlockSource
 from backstream.providers.sources import source_of
 from backstream.registry.registry import Registry
-from backstream.request import Request
+from backstream.request import Receipts, Request, TextPart, Turn
 from backstream.request.call import render_call
 from backstream.server.catalog import Catalog
 from backstream.server.members import for_provider
@@ -131,6 +132,15 @@ class BackEnd:
             return await self.provider.count(msgspec.structs.replace(request, model=self.model))
 
 
+def _counts(dialect: object) -> bool:
+    """Tell whether a dialect has a question for the number of tokens."""
+    question = getattr(dialect, "render_token_count", None)
+    return question is not None and question(_ONE_WORD, Receipts()) is not None
+
+
+_ONE_WORD: Final = Request(model="model", turns=(Turn(role="user", parts=(TextPart(text="word"),)),))
+
+
 class BackEnds:
     """Finds who answers.
 
@@ -177,20 +187,17 @@ class BackEnds:
         """Return the models of every provider; their ``name`` is what a client asks for."""
         found: list[ModelInfo] = []
         for entry in self._catalog.entries.values():
-            found += [ModelInfo(id=name, owned_by=entry.name) for name in await entry.models()]
+            counts = _counts(getattr(entry.provider, "dialect", None))
+            found += [ModelInfo(id=name, owned_by=entry.name, counts_tokens=counts) for name in await entry.models()]
         if self._registry is not None:
             known = {model.name for model in found}
-            found += [model for model in await self._registry.models() if model.name not in known]
+            listed = [model for model in await self._registry.models() if model.name not in known]
+            rows = {name: self._registry.row(name) for name in {model.provider for model in listed}}
+            counting = {name for name, row in rows.items() if row and _counts(dialect_for(row.dialect, row.quirks))}
+            found += [
+                msgspec.structs.replace(model, counts_tokens=model.provider in counting)
+                if model.counts_tokens is None
+                else model
+                for model in listed
+            ]
         return found
-
-    async def model(self, name: str) -> ModelInfo:
-        """Return one model.
-
-        Raises:
-            UnknownModelError: There is none of that name.
-        """
-        models = await self.models()
-        for model in models:
-            if model.name == name:
-                return model
-        raise UnknownModelError(name, [model.name for model in models])

@@ -52,6 +52,7 @@ def _parse_model(model: Mapping[str, Any]) -> ModelInfo:
         max_output_tokens=_count(model, "outputTokenLimit"),
         output_modalities=("embedding",) if names & _EMBEDS and _ANSWERS not in names else None,
         reasoning=thinking if isinstance(thinking, bool) else None,
+        counts_tokens="countTokens" in names if isinstance(methods, list) else None,
         raw=dict(model),
     )
 
@@ -76,9 +77,13 @@ def _render_model(model: ModelInfo) -> Iterator[tuple[str, Any]]:
     if model.max_output_tokens is not None:
         yield "outputTokenLimit", model.max_output_tokens
     embeds = model.output_modalities == ("embedding",)
-    yield "supportedGenerationMethods", ["embedContent"] if embeds else [_ANSWERS, "countTokens"]
+    yield "supportedGenerationMethods", ["embedContent"] if embeds else _methods(model)
     if model.reasoning is not None:
         yield "thinking", model.reasoning
+
+
+def _methods(model: ModelInfo) -> list[str]:
+    return [_ANSWERS, "countTokens"] if model.counts_tokens else [_ANSWERS]
 
 
 def parse_token_count(body: bytes) -> int:

@@ -645,9 +645,10 @@ def test_lists_of_models() -> None:
             context_tokens=1048576,
             max_output_tokens=65536,
             reasoning=True,
+            counts_tokens=True,
             raw=pro,
         ),
-        ModelInfo(id="gemini-embedding-001", output_modalities=("embedding",), raw=embedding),
+        ModelInfo(id="gemini-embedding-001", output_modalities=("embedding",), counts_tokens=False, raw=embedding),
         ModelInfo(id="odd", raw={"name": "odd"}),
     )
     assert Gemini().parse_models(b"{}") == Gemini().parse_models(b'{"models": []}')
@@ -662,8 +663,17 @@ def test_lists_of_models() -> None:
 @pytest.mark.capability(NAME, "models", "server")
 def test_lists_of_models_of_ours() -> None:
     models = [
-        ModelInfo(id="a", provider="p", label="A", context_tokens=5, max_output_tokens=3, reasoning=False),
+        ModelInfo(
+            id="a",
+            provider="p",
+            label="A",
+            context_tokens=5,
+            max_output_tokens=3,
+            reasoning=False,
+            counts_tokens=True,
+        ),
         ModelInfo(id="e", output_modalities=("embedding",)),
+        ModelInfo(id="o"),
     ]
     assert json.loads(Gemini().render_models(models)) == {
         "models": [
@@ -683,6 +693,13 @@ def test_lists_of_models_of_ours() -> None:
                 "version": "001",
                 "displayName": "e",
                 "supportedGenerationMethods": ["embedContent"],
+            },
+            {
+                "name": "models/o",
+                "baseModelId": "o",
+                "version": "001",
+                "displayName": "o",
+                "supportedGenerationMethods": ["generateContent"],
             },
         ]
     }
