@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import importlib
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from typing import Any
 import click
 
 from backstream.cli import exits
-from backstream.cli.logs import verbose_option
+from backstream.cli.logs import LogForm, show_requests, verbose_option
 from backstream.errors import ConfigurationError
 
 __all__ = ["command"]
@@ -31,9 +32,12 @@ __all__ = ["command"]
 @click.option("--max-body-mib", type=click.IntRange(1), metavar="N", help="Cap on the JSON of a request. Default 64.")
 @click.option("--max-media-mib", type=click.IntRange(1), metavar="N", help="Cap on a request's media. Default 2048.")
 @click.option("--max-streams", type=click.IntRange(1), metavar="N", help="Answers at the same time. Default 256.")
-@click.option("--grace", type=click.FloatRange(0), metavar="N", help="Seconds for answers to end. Default 0.5.")
+@click.option(
+    "--grace", type=click.FloatRange(0), metavar="N", help="Seconds for answers to end. Default 20, Ctrl-C 0.5."
+)
 @click.option("--relay", multiple=True, metavar="NAME=URL", help="Pass on to another such server; repeatable.")
 @click.option("--provider", multiple=True, metavar="MODULE:CLASS", help="Serve a provider of yours; repeatable.")
+@click.option("--log", type=click.Choice(["text", "json", "off"]), help="A line for each request. Default text.")
 @verbose_option
 def command(
     *,
@@ -50,6 +54,7 @@ def command(
     grace: float | None,
     relay: tuple[str, ...],
     provider: tuple[str, ...],
+    log: LogForm | None,
 ) -> int:
     """Serve clients of every dialect until Ctrl-C.
 
@@ -69,7 +74,9 @@ def command(
     """  # noqa: D301 - click reads \b
     from backstream.cli.serving import first_of, load_served
     from backstream.server.app import create_app
+    from backstream.server.reload import Reloader
     from backstream.server.run import serve
+    from backstream.server.telemetry_choice import choose_telemetry
 
     providers = _providers(relay, provider)
     load = functools.partial(
@@ -83,13 +90,16 @@ def command(
         max_streams=max_streams,
         max_body_mib=max_body_mib,
         max_media_mib=max_media_mib,
+        telemetry=choose_telemetry(os.environ),
     )
+    show_requests(log or "text")
     loaded = load()
     server, registry = loaded.config.server, loaded.registry
+    show_requests(first_of(log, server.log, "text"))
     app = create_app(providers, loaded.settings, registry=registry)
     host = first_of(host, server.host, "127.0.0.1")
     port = first_of(port, server.port, 8080)
-    grace = first_of(grace, server.grace_seconds, 0.5)
+    grace = grace if grace is not None else server.grace_seconds
 
     def on_ready(url: str) -> None:
         click.echo(f"listening on {url}", err=True)
@@ -98,7 +108,9 @@ def command(
         if keyed:
             click.echo(f"with your keys: {', '.join(keyed)}; name a model as {keyed[0]}/MODEL", err=True)
 
-    ended_by = asyncio.run(serve(app, host, port, on_ready=on_ready, grace_seconds=grace))
+    ended_by = asyncio.run(
+        serve(app, host, port, on_ready=on_ready, on_reload=Reloader(load, loaded), grace_seconds=grace)
+    )
     return exits.INTERRUPTED if ended_by == signal.SIGINT else exits.OK
 
 

@@ -57,6 +57,7 @@ async def serve(
     socket_path: Path | None = None,
     tls: TLSFiles | None = None,
     on_ready: Callable[[str], None] | None = None,
+    on_reload: Callable[[Gateway], Awaitable[None]] | None = None,
     grace_seconds: float | None = None,
     limits: ConnectionLimits | None = None,
 ) -> signal.Signals | None:
@@ -72,6 +73,7 @@ async def serve(
         socket_path: Listen on a Unix socket instead, which only this user may use.
         tls: Speak TLS. The files are read again on SIGHUP.
         on_ready: Called with the server's URL once it accepts connections.
+        on_reload: See :class:`Conduct`.
         grace_seconds: How long running answers may take to end. Default 20, and half a second after SIGINT.
         limits: The limits of connections.
 
@@ -84,7 +86,7 @@ async def serve(
     """
     place = Place(host=host, port=port, socket_path=socket_path, tls=tls)
     check_exposure(app, place)
-    conduct = Conduct(on_ready=on_ready, grace_seconds=grace_seconds, limits=limits)
+    conduct = Conduct(on_ready=on_ready, on_reload=on_reload, grace_seconds=grace_seconds, limits=limits)
     with bound(place) as groups:
         return await serve_on(app, place, groups[0], conduct)
 
