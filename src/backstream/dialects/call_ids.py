@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from backstream.request import ToolCallPart, ToolResultPart
+from collections.abc import Sequence
 
-__all__ = ["CallIds"]
+import msgspec
+
+from backstream.request import Part, ToolCallPart, ToolResultPart, Turn
+
+__all__ = ["CallIds", "with_call_ids"]
 
 
 class CallIds:
@@ -34,3 +38,22 @@ class CallIds:
                 del self._open[index]
                 return given
         return f"call_{result.name}"
+
+
+def with_call_ids(turns: Sequence[Turn]) -> Sequence[Turn]:
+    """Return turns in which every call has an id, and every result that of its call."""
+    ids = CallIds()
+
+    def identified(part: Part) -> Part:
+        if isinstance(part, ToolCallPart) and not part.id:
+            return msgspec.structs.replace(part, id=ids.of_call(part))
+        if isinstance(part, ToolResultPart) and not part.tool_call_id:
+            return msgspec.structs.replace(part, tool_call_id=ids.of_result(part))
+        return part
+
+    return [
+        msgspec.structs.replace(turn, parts=tuple(map(identified, turn.parts)))
+        if any(isinstance(part, ToolCallPart | ToolResultPart) for part in turn.parts)
+        else turn
+        for turn in turns
+    ]

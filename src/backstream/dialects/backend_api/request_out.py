@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from backstream.dialects.backend_api.media_parts import kind_of_entry, render_entry, render_part
+from backstream.dialects.call_ids import with_call_ids
 from backstream.dialects.extras import drop_foreign
 from backstream.errors import UnsupportedFeatureError
 from backstream.request import (
@@ -45,7 +46,7 @@ def render_members(request: Request, receipts: Receipts) -> dict[str, Any]:
     Raises:
         UnsupportedFeatureError: Content this protocol has no words for.
     """
-    turns, media = _take_media(request.turns)
+    turns, media = _take_media(with_call_ids(request.turns))
     members: dict[str, Any] = {
         "model": request.model,
         "messages": [
