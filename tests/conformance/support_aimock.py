@@ -34,14 +34,14 @@ class Node(NamedTuple):
     npm: tuple[str, ...]  # how npm is called
 
 
-def find_node(path: str | None = None) -> Node | None:
-    """Look for the machine's own Node.js and npm."""
+def find_node(path: str | None = None, needed: tuple[int, int] = NODE_NEEDED) -> Node | None:
+    """Look for the machine's own Node.js and npm, of some version at least."""
     program, npm = shutil.which("node", path=path), shutil.which("npm", path=path)
     if program is None or npm is None:
         return None
     printed = subprocess.run([program, "--version"], capture_output=True, text=True, check=False, timeout=60).stdout
     version = re.match(r"v(\d+)\.(\d+)\.", printed)
-    if version is None or (int(version[1]), int(version[2])) < NODE_NEEDED:
+    if version is None or (int(version[1]), int(version[2])) < needed:
         return None
     return Node(Path(program), (npm,))
 
@@ -66,17 +66,23 @@ def install_node(home: Path = HOME) -> Node:
 
 
 def install_aimock(node: Node, home: Path = HOME) -> Path:
-    """Install the package with npm, by its lock file; return its command-line program."""
+    """Install the package with npm; return its command-line program."""
     folder = home / "aimock"
-    lock = HERE / "package-lock.json"
+    install_packages(node, HERE, folder)
+    return folder / "node_modules" / "@copilotkit" / "aimock" / "dist" / "cli.js"
+
+
+def install_packages(node: Node, pins: Path, folder: Path) -> None:
+    """Install with npm what the lock file of a folder names, into another folder, unless it is there."""
+    lock = pins / "package-lock.json"
 
     def install() -> None:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         for name in ("package.json", "package-lock.json"):
-            shutil.copy(HERE / name, folder)
+            shutil.copy(pins / name, folder)
         flags = ["--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error"]
-        cache = f"--cache={home / 'npm-cache'}"
+        cache = f"--cache={folder.parent / 'npm-cache'}"
         search = os.pathsep.join([str(node.program.parent), os.environ.get("PATH", "")])
         environment = {
             "NODE_USE_SYSTEM_CA": "1",
@@ -86,7 +92,6 @@ def install_aimock(node: Node, home: Path = HOME) -> Path:
         subprocess.run([*node.npm, "ci", *flags, cache], cwd=folder, env=environment, check=True, timeout=600)
 
     _once(folder, lock.read_text(), install)
-    return folder / "node_modules" / "@copilotkit" / "aimock" / "dist" / "cli.js"
 
 
 def _once(folder: Path, wanted: str, install: Callable[[], None]) -> None:

@@ -53,6 +53,14 @@ _ANTHROPIC_ERRORS = {
     "cut": {"error_class": "APIStatusError"},
 }
 
+
+def _errors(refused: str, broken: str, **of_429: Any) -> Mapping[Any, Mapping[str, Any]]:
+    """Name the class of every refusal, that of an answer that breaks, and what is odd about a 429."""
+    refusals = {name: {"error_class": refused} for name in ("error_429", "error_401", "error_400", "error_404")}
+    faults = {name: {"error_class": broken} for name in ("error_in_stream", "cut")}
+    return {**refusals, **faults, "error_429": {"error_class": refused, **of_429}}
+
+
 CLIENTS = {
     client.name: client
     for client in (
@@ -68,6 +76,23 @@ CLIENTS = {
             ),
         ),
         Client("anthropic", "anthropic (PyPI)", "anthropic", "anthropic_client.py", _ANTHROPIC_ERRORS),
+        Client(
+            "ollama",
+            "ollama (PyPI)",
+            "ollama",
+            "ollama_client.py",
+            _errors("ResponseError", "ResponseError", retry_after=...),
+            remarks={"error_429": "the package does not show the time to wait"},
+        ),
+        Client("openai-node-chat", "openai (npm), chat completions", "node", "openai_node_chat.mjs", _OPENAI_ERRORS),
+        Client("openai-node-responses", "openai (npm), responses", "node", "openai_node_responses.mjs", _OPENAI_ERRORS),
+        Client(
+            "ai-sdk",
+            "@ai-sdk/openai-compatible (npm), with the package ai",
+            "node",
+            "ai_sdk.mjs",
+            _errors("AI_APICallError", "AI_StreamProviderError"),
+        ),
     )
 }
 """All of them, by name."""

@@ -51,6 +51,7 @@ def read(path: str, body: Mapping[str, Any]) -> Asked:
         images=[b64decode(block["source"]["data"]) for block in blocks if block["type"] == "image"],
         tools=[tool["name"] for tool in body.get("tools", ())],
         results={block["tool_use_id"]: text_of(block["content"]) for block in blocks if block["type"] == "tool_result"},
+        made={block["id"]: block["name"] for block in blocks if block["type"] == "tool_use"},
         schema=(body.get("output_config", {}).get("format") or {}).get("schema"),
     )
 

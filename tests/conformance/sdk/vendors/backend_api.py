@@ -52,6 +52,7 @@ def read(path: str, body: Mapping[str, Any]) -> Asked:
         images=[b64decode(uri.partition(",")[2]) for uri in uris],
         tools=[tool["function"]["name"] for tool in body.get("tools", ())],
         results={turn["tool_call_id"]: text_of(turn["content"]) for turn in turns if turn["role"] == "tool"},
+        made={call["id"]: call["function"]["name"] for turn in turns for call in turn.get("tool_calls") or ()},
         schema=form["json_schema"]["schema"] if form.get("type") == "json_schema" else None,
     )
 

@@ -58,6 +58,9 @@ def read(path: str, body: Mapping[str, Any]) -> Asked:
         images=[b64decode(part["image_url"]["url"].partition(",")[2]) for part in parts if part["type"] == "image_url"],
         tools=[tool["function"]["name"] for tool in body.get("tools", ())],
         results={each["tool_call_id"]: text_of(each["content"]) for each in body["messages"] if each["role"] == "tool"},
+        made={
+            call["id"]: call["function"]["name"] for each in body["messages"] for call in each.get("tool_calls") or ()
+        },
         schema=form["json_schema"]["schema"] if form.get("type") == "json_schema" else None,
     )
 

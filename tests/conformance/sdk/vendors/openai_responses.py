@@ -69,6 +69,7 @@ def read(path: str, body: Mapping[str, Any]) -> Asked:
         images=[b64decode(part["image_url"].partition(",")[2]) for part in parts if part["type"] == "input_image"],
         tools=[tool["name"] for tool in body.get("tools", ())],
         results={each["call_id"]: text_of(each["output"]) for each in items if each["type"] == "function_call_output"},
+        made={each["call_id"]: each["name"] for each in items if each["type"] == "function_call"},
         schema=form.get("schema"),
     )
 

@@ -43,6 +43,8 @@ class Asked(NamedTuple):
         images: The bytes of the pictures.
         tools: The names of the tools.
         results: What the tools gave, by the id of the call, or by the tool's name where the vendor has no ids.
+        made: The names of the tools by the ids of the calls, as the request repeats them: clients whose own protocol
+            has no ids have not kept them.
         schema: The schema that the answer shall have.
     """
 
@@ -53,6 +55,7 @@ class Asked(NamedTuple):
     images: Sequence[bytes] = ()
     tools: Sequence[str] = ()
     results: Mapping[str, str] = {}
+    made: Mapping[str, str] = {}
     schema: Mapping[str, Any] | None = None
 
 
@@ -104,7 +107,10 @@ def _say_tools(asked: Asked) -> Said:
         return Said([f"the tools did not arrive: {asked.tools}"])
     if not asked.results:
         return Said(calls=CALLS)
-    told = [asked.results.get(call.id, asked.results.get(call.name, "nothing")) for call in CALLS]
+    results = dict(asked.results)
+    for made, name in asked.made.items():
+        results[name] = results.get(made, "nothing")
+    told = [results.get(call.id, results.get(call.name, "nothing")) for call in CALLS]
     return Said([f"{call.arguments['city']}: {result}. " for call, result in zip(CALLS, told, strict=True)])
 
 
