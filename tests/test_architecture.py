@@ -32,6 +32,7 @@ FLOORS = {  # a module imports only from lower floors, or from its own room
     "registry": 4,
     "tools": 4,
     "sync": 4,
+    "resilience": 4,
     "client": 5,
     "batch": 5,
     "server": 6,

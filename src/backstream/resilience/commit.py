@@ -1,0 +1,64 @@
+"""The commit point: the first content of an answer. What comes before it is held, and given first."""
+
+from __future__ import annotations
+
+from backstream.errors import IncompleteStream
+from backstream.providers.result import BlockSource
+from backstream.reply import Block, End, has_content
+
+__all__ = ["CommittedSource", "commit"]
+
+
+class CommittedSource:
+    """An answer that has begun to say something; a :class:`backstream.providers.result.BlockSource`.
+
+    Args:
+        source: The answer.
+        held: What has been read of it.
+    """
+
+    __slots__ = ("_held", "_source")
+
+    def __init__(self, source: BlockSource, held: Block) -> None:
+        self._source = source
+        self._held = held
+
+    def __getattr__(self, name: str) -> object:
+        """Give what the answer tells beside its blocks: ``receipts``, ``service``, ``relay``."""
+        return getattr(self._source, name)
+
+    async def read_block(self) -> Block:
+        """Return what was held, then what comes."""
+        if self._held:
+            block, self._held = self._held, []
+            return block
+        return await self._source.read_block()
+
+    def abort(self) -> None:
+        """Close the connection now, from any thread."""
+        self._source.abort()
+
+    async def aclose(self) -> None:
+        """Close the connection."""
+        await self._source.aclose()
+
+
+async def commit(source: BlockSource) -> CommittedSource:
+    """Wait for the first content of an answer, or for its end.
+
+    Raises:
+        BackstreamError: The answer failed, or ended incomplete, before any content; it is closed then.
+    """
+    held: Block = []
+    try:
+        while not has_content(held):
+            block = await source.read_block()
+            held += block
+            if block and isinstance(end := block[-1], End):
+                if end.state != "complete" and not has_content(held):
+                    raise end.error or IncompleteStream("the provider ended without an answer")
+                break
+    except BaseException:  # also a cancelled caller must not leave the connection open
+        await source.aclose()
+        raise
+    return CommittedSource(source, held)
