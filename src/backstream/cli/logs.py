@@ -1,20 +1,24 @@
-"""Logs for people: ``--verbose``, and the warnings that are shown without it."""
+"""Logs: ``--verbose``, the warnings that are shown without it, and the line that ``serve`` writes for each request."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import time
 from collections.abc import Callable, Iterator
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import click
 
-__all__ = ["show_warnings", "shown_by", "verbose_option"]
+__all__ = ["LogForm", "show_requests", "show_warnings", "shown_by", "verbose_option"]
+
+LogForm = Literal["text", "json", "off"]
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
 _ARGUMENT: Final = " or pass api_key="  # of the library; what else to do is said before it
 _SHOWN: Final = ("backstream.request.receipts", "backstream.registry")
+_OF_SERVERS: Final = ("backstream.server", "backstream.registry")
 
 
 class _OneLine(logging.Formatter):
@@ -25,6 +29,46 @@ class _OneLine(logging.Formatter):
 
         text = f"{record.levelname.lower()} {record.name}: {record.getMessage()}"
         return harmless(" ".join(text.split("\n")))
+
+
+def _time(record: logging.LogRecord) -> str:
+    seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+    return f"{seconds}.{int(record.msecs):03}Z"
+
+
+class _RequestText(_OneLine):
+    """A request's line with its time; anything else as for people."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        from backstream.cli.terminal import harmless
+        from backstream.server.records import render_line
+
+        values = getattr(record, "request", None)
+        text = super().format(record) if values is None else harmless(render_line(values))
+        return f"{_time(record)} {text}"
+
+
+class _RequestJson(logging.Formatter):
+    """A record as one JSON object."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        import msgspec
+
+        told = getattr(record, "request", None) or {"logger": record.name, "message": record.getMessage()}
+        line = {"time": _time(record), "level": record.levelname.lower(), **told}
+        return msgspec.json.encode(line).decode()
+
+
+class _Requests(logging.StreamHandler[Any]):
+    """Writes requests, and what the server warns of; a log that nobody can read any more ends nothing."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if hasattr(record, "request"):
+            return True
+        return record.levelno >= logging.WARNING and record.name.startswith(_OF_SERVERS)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is logging's
+        return
 
 
 class _Warnings(logging.Handler):
@@ -66,6 +110,26 @@ def verbose_option(command: F) -> F:
         callback=_set_up,
         help="Log to standard error; twice logs more. Never logs keys or content.",
     )(command)
+
+
+def show_requests(form: LogForm) -> None:
+    """Write a line to standard error for each request and each warning of the server; a second call changes the form.
+
+    With ``--verbose`` the log has everything, in the same form.
+
+    Args:
+        form: ``text``, ``json`` (an object a line), or ``off``: warnings only, as text.
+    """
+    logger = logging.getLogger("backstream")
+    formatter = _RequestJson() if form == "json" else _RequestText()
+    is_verbose = logger.level != logging.NOTSET
+    if not is_verbose and not any(isinstance(handler, _Requests) for handler in logger.handlers):
+        logger.addHandler(_Requests())
+    for handler in logger.handlers:
+        handler.setFormatter(formatter)
+    if is_verbose:
+        return
+    logging.getLogger("backstream.server").setLevel(logging.WARNING if form == "off" else logging.INFO)
 
 
 def show_warnings() -> None:

@@ -129,7 +129,8 @@ class BackEnd:
         if not isinstance(self.provider, DialectProvider):
             raise UnsupportedFeatureError(f"{self.name} does not count tokens")
         with with_own_keys(self.name):
-            return await self.provider.count(msgspec.structs.replace(request, model=self.model))
+            model = self.model or self.provider.default_model or ""
+            return await self.provider.count(msgspec.structs.replace(request, model=model))
 
 
 def _counts(dialect: object) -> bool:
@@ -171,7 +172,9 @@ class BackEnds:
             (each for name, each in self._catalog.entries.items() if name.lower() == named.lower()), None
         )
         if entry is not None:
-            return BackEnd(entry.name, entry.provider, entry.resolve(rest), is_known=rest in entry.known_models)
+            return BackEnd(
+                entry.name, entry.provider, entry.resolve(rest), is_known=not rest or rest in entry.known_models
+            )
         for each in self._catalog.entries.values():
             if not model or model in each.feature("model_aliases", ()) or model in await each.models():
                 return BackEnd(each.name, each.provider, each.resolve(model), is_known=True)

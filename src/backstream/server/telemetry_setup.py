@@ -7,38 +7,12 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
-import importlib.util
-import sys
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from backstream.errors import ConfigurationError
 
-__all__ = ["Sdk", "is_installed", "is_wanted"]
-
-_WANTED: Final = (
-    "OTEL_EXPORTER_OTLP_ENDPOINT",
-    "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
-    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
-    "OTEL_METRICS_EXPORTER",
-    "OTEL_TRACES_EXPORTER",
-)
-
-
-def is_installed() -> bool:
-    """Tell whether the extra is installed, without importing it."""
-    return importlib.util.find_spec("opentelemetry") is not None
-
-
-def is_wanted(environment: Mapping[str, str]) -> bool:
-    """Tell whether the environment asks for telemetry, or somebody has loaded it already.
-
-    Args:
-        environment: The environment variables.
-    """
-    if environment.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
-        return False
-    return any(environment.get(name) for name in _WANTED) or "opentelemetry.sdk" in sys.modules
+__all__ = ["Sdk"]
 
 
 class Sdk:
