@@ -12,7 +12,7 @@ from typing import Any, Final
 from backstream import errors
 from backstream.dialects.openai_responses.members import text_of
 from backstream.dialects.refusals import Codes, refusal, status_of
-from backstream.errors import BackstreamError, DecodeError, IncompleteStream, ProviderError
+from backstream.errors import BackstreamError, DecodeError, IncompleteStream, ProviderError, RefusedError
 from backstream.wire.json_text import decode_json, encode_json
 
 __all__ = ["error_event", "failure", "parse_error", "render_error", "response_error"]
@@ -113,6 +113,8 @@ def _words(error: BackstreamError) -> tuple[str, str, str]:
     kind, code = next(
         ((kind, code) for cls, kind, code in _WORDS if isinstance(error, cls)), ("server_error", "server_error")
     )
+    if isinstance(error, RefusedError) and error.kind is not None and _CODES.get(error.kind) is type(error):
+        code = error.kind  # it says more than the class
     message = error.problem if isinstance(error, ProviderError) else str(error)
     return kind, code, message
 

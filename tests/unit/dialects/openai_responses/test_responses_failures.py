@@ -41,6 +41,7 @@ def test_a_refusal_keeps_its_class(cls: type[RefusedError]) -> None:
         (errors.UnknownModelError("x"), 404, "model_not_found"),
         (errors.UnknownProviderError("x"), 404, "model_not_found"),
         (errors.MissingKeyError("x", "X_KEY"), 401, "invalid_api_key"),
+        (errors.AuthenticationError("no", status=403, kind="permission_denied"), 403, "permission_denied"),
         (errors.InvalidRequestError("bad", "do better"), 400, "invalid_request"),
         (errors.UnsupportedFeatureError("no"), 400, "unsupported"),
         (errors.ConnectTimeout(3.0), 504, "server_error"),
