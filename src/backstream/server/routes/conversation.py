@@ -52,7 +52,7 @@ async def _answer(exchange: Exchange, body: ReceivedBody) -> None:
     model, unresolved = _resolve(entry, asked if isinstance(asked, str) else "")
     record.provider, record.stream = entry.name, True
     record.note_model(model, entry.known_models)
-    exchange.admission.check_model(exchange, entry.name, model)
+    exchange.admission.check_model(exchange, entry.name, model, asked if isinstance(asked, str) else "")
     framing = choose_framing(exchange.request, members, settings.framing, forced=exchange.forced_framing)
 
     def start() -> object:
