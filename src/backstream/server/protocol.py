@@ -10,6 +10,7 @@ import asyncio
 import email.utils
 import logging
 import re
+import secrets
 import sys
 import time
 from collections.abc import Callable
@@ -260,9 +261,11 @@ class GuardedProtocol(HttpToolsProtocol):
         if not self._in_head:  # the rest of a refused body
             self.transport.close()
             return
+        request_id = secrets.token_hex(8)
+        self.logger.info("refused id=%s status=%d: %s", request_id, status, message)
         body = msgspec.json.encode({"error": {"message": message}}) + b"\n"
-        head = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body)
-        self.transport.write(STATUS_LINE[status] + head + body)
+        head = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n" % len(body)
+        self.transport.write(STATUS_LINE[status] + head + b"x-request-id: %s\r\n\r\n" % request_id.encode() + body)
         self.transport.close()
 
     def _unsupported_upgrade_warning(self) -> None:
