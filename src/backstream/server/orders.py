@@ -134,7 +134,7 @@ def _taken(numbers: tuple[signal.Signals, ...], take: Callable[[int], None]) -> 
 
 def _has_terminal() -> bool:
     try:
-        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+        os.close(os.open("/dev/tty", os.O_RDWR | getattr(os, "O_NOCTTY", 0)))
     except OSError:
         return False
     return True
