@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         OpenResponse,
         Parameters,
         PartEnd,
+        PartStart,
         Preview,
         ProviderInfo,
         RawResponse,
@@ -164,6 +165,7 @@ __all__ = [
     "OpenResponse",
     "Parameters",
     "PartEnd",
+    "PartStart",
     "PaymentError",
     "Preview",
     "Price",
@@ -220,8 +222,9 @@ __all__ = [
 _HOMES = {
     "chunks": (
         "AuthEvent Citation Content Continue Conversation ErrorEvent Finish Log Login Logprobs Media Notice "
-        "OpenResponse Parameters PartEnd Preview ProviderInfo RawResponse Reasoning Refusal Start Suggestions "
-        "Synthesize Title ToolCallDelta ToolCalls UpstreamHeaders UpstreamRequest UpstreamResponse Usage Variant"
+        "OpenResponse Parameters PartEnd PartStart Preview ProviderInfo RawResponse Reasoning Refusal Start "
+        "Suggestions Synthesize Title ToolCallDelta ToolCalls UpstreamHeaders UpstreamRequest UpstreamResponse Usage "
+        "Variant"
     ),
     "credentials": "Secret",
     "errors": (

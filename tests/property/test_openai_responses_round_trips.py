@@ -17,6 +17,7 @@ from backstream.chunks import (
     Logprobs,
     Media,
     PartEnd,
+    PartStart,
     RawResponse,
     Reasoning,
     Refusal,
@@ -308,6 +309,8 @@ def parts_of_an_answer(draw: Any, number: int) -> list[RawResponse]:
         members = {"id": item_id, "type": "web_search_call", "status": "completed", "action": {"type": "search"}}
     if kind in ("media", "opaque") or draw(st.booleans()):
         chunks.append(PartEnd(part=number, kind=kind, opaque={NAME: members}))
+        if kind not in ("media", "opaque"):  # a stream has to know the id in time
+            chunks.insert(0, PartStart(part=number, kind=kind, opaque={NAME: members}))
     return chunks
 
 

@@ -49,6 +49,7 @@ EVENTS: list[tuple[dict[str, Any], str, str]] = [
     ({"type": "login", "login": "http://h"}, "Login", ""),
     ({"type": "start", "id": "a1", "model": "m", "created": 1, "service_tier": "t", "fingerprint": "f"}, "Start", ""),
     ({"type": "tool_call_delta", "part": 1, "id": "c1", "name": "f", "arguments": "{"}, "ToolCallDelta", ""),
+    ({"type": "part_start", "part": 0, "kind": "text", "opaque": {"d": {"id": "i"}}}, "PartStart", ""),
     ({"type": "part_end", "part": 0, "kind": "text", "opaque": {"d": {"signature": "s"}}}, "PartEnd", ""),
     ({"type": "refusal", "refusal": "No.", "part": 0}, "Refusal", ""),
     ({"type": "citation", "url": "http://h", "title": "T", "cited_text": "c", "start": 0, "end": 1}, "Citation", ""),

@@ -14,6 +14,7 @@ __all__ = [
     "Logprobs",
     "Media",
     "PartEnd",
+    "PartStart",
     "Reasoning",
     "Refusal",
     "Start",
@@ -100,6 +101,21 @@ class ToolCallDelta(Typed, frozen=True, tag="tool_call_delta"):
     id: Maybe[str] = None
     name: Maybe[str] = None
     arguments: Maybe[str] = None
+
+
+class PartStart(Typed, frozen=True, tag="part_start"):
+    """A part of the answer begins, of which its back-end has already told something. Most parts begin without.
+
+    Attributes:
+        part: Which part.
+        kind: As in :class:`PartEnd`.
+        opaque: ``{dialect: members}``: the item's id, for whoever has to name it before it is over.
+    """
+
+    type: ClassVar[str] = "part_start"
+    part: Maybe[int] = None
+    kind: Maybe[str] = None
+    opaque: Maybe[dict[str, Any]] = None
 
 
 class PartEnd(Typed, frozen=True, tag="part_end"):

@@ -19,6 +19,7 @@ from backstream.chunks import (
     Logprobs,
     Media,
     PartEnd,
+    PartStart,
     RawResponse,
     Reasoning,
     Refusal,
@@ -37,7 +38,7 @@ from backstream.request import MediaPart, ToolCallPart
 
 __all__ = ["BackendApiRenderer", "PlainEvents"]
 
-_LEFT_OUT: Final = (Start, ToolCallDelta, PartEnd, Citation, Logprobs, Media)
+_LEFT_OUT: Final = (Start, ToolCallDelta, PartStart, PartEnd, Citation, Logprobs, Media)
 
 
 class PlainEvents:

@@ -19,6 +19,7 @@ from backstream.chunks import (
     Logprobs,
     Media,
     PartEnd,
+    PartStart,
     Preview,
     RawResponse,
     Reasoning,
@@ -118,9 +119,24 @@ class ResponseReader:
 
     def _read_added(self, members: Members) -> Block:
         item, index = object_of(members, "item"), count_of(members, "output_index")
+        if index is not None and item.get("type") == "reasoning":
+            return self._name(self.number_of(index), "reasoning", item.get("id"))
         if index is None or item.get("type") != "function_call":
             return []
-        return self._begin_call(index, item)
+        begun = self._begin_call(index, item)
+        return [*self._name(self.number_of(index), "tool_call", item.get("id")), *begun] if begun else []
+
+    def _read_part_added(self, members: Members) -> Block:
+        number, kind = self.place_of(members), _TEXTS.get(text_of(object_of(members, "part"), "type") or "")
+        return self._name(number, kind, members.get("item_id")) if number is not None and kind else []
+
+    @staticmethod
+    def _name(number: int, kind: str, item_id: object) -> Block:
+        """Tell the id of an item that begins: who writes it anew has to name it long before its end."""
+        if not isinstance(item_id, str) or not item_id:
+            return []
+        own: dict[str, Any] = {ITEM: {"id": item_id}} if kind in _TEXTS.values() else {"id": item_id}
+        return [PartStart(part=number, kind=kind, opaque={NAME: own})]
 
     def _begin_call(self, index: int, item: Members) -> Block:
         known = (index,) in self._numbers
@@ -168,7 +184,7 @@ class ResponseReader:
                 block += self._refuse(number, text_of(content, "refusal"))
             else:
                 own = {ITEM: around, **content}
-            name = {"output_text": "text", "refusal": "refusal"}.get(str(kind), "opaque")
+            name = _TEXTS.get(str(kind), "opaque")
             block.append(PartEnd(part=number, kind=name, opaque={NAME: own} if own else None))
         return block
 
@@ -327,6 +343,8 @@ def citation_of(annotation: Members, number: int) -> RawResponse:
     )
 
 
+_TEXTS: Final = {"output_text": "text", "refusal": "refusal"}
+"""Type of a message's content → kind of part."""
 _TERMINAL: Final = {
     "response.completed": "completed",
     "response.incomplete": "incomplete",
@@ -340,6 +358,7 @@ _EVENTS: Final[Mapping[str, Callable[[ResponseReader, Members], Block]]] = {
     "response.in_progress": ResponseReader._read_response,
     "response.output_item.added": ResponseReader._read_added,
     "response.output_item.done": ResponseReader._read_done,
+    "response.content_part.added": ResponseReader._read_part_added,
     "response.output_text.delta": ResponseReader._read_text,
     "response.output_text.done": ResponseReader._read_text_done,
     "response.output_text.annotation.added": ResponseReader._read_annotation,

@@ -34,7 +34,7 @@ def parse_reply(body: bytes) -> Block:
 
 def render_reply(chunks: Block, envelope: Envelope) -> bytes:
     """See :class:`backstream.dialects.base.Dialect`."""
-    writer = ResponseWriter(envelope)
+    writer = ResponseWriter(envelope, streams=False)
     end = End("complete")
     for chunk in chunks:
         if isinstance(chunk, End):

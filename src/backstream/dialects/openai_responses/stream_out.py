@@ -26,7 +26,7 @@ class ResponsesRenderer:
     keep_alive = b": keep-alive\n\n"
 
     def __init__(self, envelope: Envelope) -> None:
-        self._writer = ResponseWriter(envelope)
+        self._writer = ResponseWriter(envelope, streams=True)
         self._number = 0
         self._over = False
 

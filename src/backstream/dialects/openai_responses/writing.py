@@ -1,9 +1,9 @@
 """Chunks to the events of a response, and to the response they add up to; how events are framed is not known here.
 
 Every text, refusal, thought, call and image becomes an item of its own. Calls that have numbers may come interleaved;
-everything else is over when another part begins. An item whose back-end's own id comes with its end is written under
-an id of ours until then: its last event, and the response, have the back-end's, because encrypted reasoning is bound
-to that.
+everything else is over when another part begins. An item keeps the back-end's own id, because encrypted reasoning is
+bound to that; a streamed one only where it was told before the item's first event, because OpenAI's package breaks off
+when the id of an item changes.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from backstream.chunks import (
     Logprobs,
     Media,
     PartEnd,
+    PartStart,
     RawResponse,
     Reasoning,
     Refusal,
@@ -57,10 +58,13 @@ class ResponseWriter:
 
     Args:
         envelope: What the server says of the answer.
+        streams: Whether its events are sent; else only what they add up to counts.
     """
 
-    def __init__(self, envelope: Envelope) -> None:
+    def __init__(self, envelope: Envelope, *, streams: bool) -> None:
         self._envelope = envelope
+        self._streams = streams
+        self._told: dict[int | None, str] = {}  # ids of parts that have not begun
         self._response: dict[str, Any] = {}
         self._items: list[OpenItem] = []
         self._open: list[OpenItem] = []
@@ -96,7 +100,11 @@ class ResponseWriter:
 
     def _add(self, cls: type[ItemT], number: int | None, events: list[Event]) -> ItemT:
         index = len(self._items)
-        item = cls(index, f"{_PREFIXES.get(cls.kind, 'msg')}_{self._envelope.id}_{index}", number)
+        told = self._told.pop(number, None)
+        if told is None or told in self._ids:  # two texts of one message: each is an item here
+            told = f"{_PREFIXES.get(cls.kind, 'msg')}_{self._envelope.id}_{index}"
+        self._ids.add(told)
+        item = cls(index, told, number)
         self._items.append(item)
         self._open.append(item)
         events += item.begin()
@@ -107,14 +115,24 @@ class ResponseWriter:
         own = own or {}
         around = own.get(ITEM)
         members = around if isinstance(around, Mapping) else own
-        if "id" in members:
-            known = members["id"]
-            if not isinstance(known, str) or known in self._ids:  # two texts of one message: each is one here
-                bare = without(members, "id")
-                own = {**own, ITEM: bare} if members is around else bare
-            else:
-                self._ids.add(known)
+        if "id" in members and not self._fits(item, members["id"]):
+            bare = without(members, "id")
+            own = {**own, ITEM: bare} if members is around else bare
         return item.end(own, status)
+
+    def _fits(self, item: OpenItem, known: object) -> bool:
+        """Tell whether an item that ends can have the id its back-end gave it."""
+        if known == item.id:
+            return True
+        if not isinstance(known, str) or known in self._ids or (self._streams and item.is_announced):
+            return False
+        self._ids.add(known)
+        return True
+
+    def _note_id(self, chunk: PartStart) -> list[Event]:
+        if item_id := _id_of((chunk.opaque or {}).get(NAME)):
+            self._told[chunk.part] = item_id
+        return []
 
     def _write_content(self, chunk: Content) -> list[Event]:
         events: list[Event] = []
@@ -191,6 +209,8 @@ class ResponseWriter:
         if not own or cls is None:
             return []
         events: list[Event] = []
+        if item_id := _id_of(own):
+            self._told.setdefault(chunk.part, item_id)
         item = self._at(cls, chunk.part, events)
         return [*events, *self._close(item, own)]
 
@@ -233,6 +253,15 @@ class ResponseWriter:
         return {**response, "usage": render_usage(self._usage)} if self._usage is not None else response
 
 
+def _id_of(own: object) -> str | None:
+    """Return the item's id among a part's own members."""
+    if not isinstance(own, Mapping):
+        return None
+    around = own.get(ITEM)
+    item_id = (around if isinstance(around, Mapping) else own).get("id")
+    return item_id if isinstance(item_id, str) else None
+
+
 class _OpaqueItem(OpenItem):
     """A part that only this dialect knows."""
 
@@ -261,6 +290,7 @@ _WRITERS: Final[Mapping[type, Callable[[ResponseWriter, Any], list[Event]]]] = {
     ToolCallDelta: ResponseWriter._write_call,
     ToolCalls: ResponseWriter._write_calls,
     Media: ResponseWriter._write_media,
+    PartStart: ResponseWriter._note_id,
     PartEnd: ResponseWriter._write_part_end,
     Finish: ResponseWriter._note_finish,
     Usage: ResponseWriter._note_usage,

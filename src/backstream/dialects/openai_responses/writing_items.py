@@ -33,6 +33,7 @@ class OpenItem:
         index: Its place in the output.
         id: Its id while it is written.
         item: What it is, once it is over.
+        is_announced: Whether its id has been told.
     """
 
     kind = ""
@@ -42,6 +43,7 @@ class OpenItem:
         self.id = item_id
         self.number = number
         self.item: dict[str, Any] = {}
+        self.is_announced = False
 
     def at(self, kind: str, **members: Any) -> Event:
         """Make an event about this item."""
@@ -49,6 +51,7 @@ class OpenItem:
 
     def added(self, item: dict[str, Any]) -> Event:
         """Make the event that begins this item."""
+        self.is_announced = True
         return {"type": "response.output_item.added", "output_index": self.index, "item": item}
 
     def over(self, item: dict[str, Any]) -> Event:
@@ -258,6 +261,7 @@ class MediaItems(OpenItem):
         part = next((part for part in fold(self._chunks).parts if isinstance(part, MediaPart)), MediaPart(kind="image"))
         if part.kind == "image" and part.data is not None:
             form = part.media_type.removeprefix("image/") or "png"
+            self.id = own.get("id", self.id)
             call = {"type": "image_generation_call", "id": self.id, "output_format": form}
             begun = self.added({**call, "status": "in_progress", "result": None})
             completed = self.at("image_generation_call.completed")

@@ -14,6 +14,7 @@ from backstream.chunks import (
     Logprobs,
     Media,
     PartEnd,
+    PartStart,
     Preview,
     Reasoning,
     Refusal,
@@ -44,6 +45,12 @@ def said(part: int, item_id: str, **members: Any) -> PartEnd:
     item = {"id": item_id, "status": members.pop("status", "completed")}
     item |= {"phase": members.pop("phase")} if "phase" in members else {}
     return over(part, kind, item=item, **members)
+
+
+def item_id(chunk: PartStart | PartEnd) -> str:
+    own = (chunk.opaque or {})[NAME]
+    found: str = own.get("item", own)["id"]
+    return found
 
 
 def goes_on(id_: str) -> Conversation:
@@ -260,7 +267,10 @@ def marked(name: str) -> Any:
 def test_what_a_recorded_stream_means(name: str) -> None:
     data = (RECORDED / f"{name}.sse").read_bytes()
     whole = parse([data])
-    assert plain(joined(whole)) == STREAMS[name]
+    told = {item.part: item_id(item) for item in whole if isinstance(item, PartStart)}
+    ended = {item.part: item_id(item) for item in whole if isinstance(item, PartEnd)}
+    assert {part: ended.get(part, item) for part, item in told.items()} == told
+    assert plain(joined(item for item in whole if not isinstance(item, PartStart))) == STREAMS[name]
     usage = [item for item in whole if isinstance(item, Usage)]
     assert all(item.raw and item.model for item in usage)
     for pieces in chop(data, every_cut_up_to=4096, samples=400):

@@ -17,6 +17,7 @@ from backstream.chunks import (
     Media,
     Notice,
     PartEnd,
+    PartStart,
     ProviderInfo,
     RawResponse,
     Reasoning,
@@ -52,7 +53,19 @@ def written(*chunks: RawResponse | End, envelope: Envelope = ENVELOPE) -> list[d
     found = events(stream)
     assert [event["sequence_number"] for event in found] == list(range(len(found)))
     assert [problem for event in found for problem in problems("ResponseStreamEvent", event)] == []
+    check_ids(found)
     return found
+
+
+def check_ids(found: list[dict[str, Any]]) -> None:
+    """An item keeps its id from its first event to the whole response; OpenAI's package breaks off otherwise."""
+    ids: dict[int, set[str]] = {}
+    for event in found:
+        if "output_index" in event:
+            ids.setdefault(event["output_index"], set()).add(event.get("item_id") or event["item"]["id"])
+    assert all(len(of_item) == 1 for of_item in ids.values()), ids
+    whole = {item["id"] for item in found[-1]["response"]["output"]}
+    assert whole <= set().union(*ids.values())
 
 
 def kinds(*chunks: RawResponse | End) -> list[str]:
@@ -284,11 +297,28 @@ def test_what_the_back_end_wants_back_is_said() -> None:
     hidden = PartEnd(part=0, kind="reasoning", opaque=own)
     assert output(hidden) == [{"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "x"}]
     assert kinds(hidden) == ["output_item.added", "output_item.done", "completed"]
-    item = output(Content(content="Hi", part=0), PartEnd(part=0, kind="text", opaque={NAME: {"item": {"id": "msg_1"}}}))
-    assert item[0]["id"] == "msg_1"
+    nameless = PartEnd(part=0, kind="reasoning", opaque={NAME: {"encrypted_content": "x"}})
+    assert output(nameless)[0]["id"] == "rs_7_0"
+    own = {NAME: {"item": {"id": "msg_1"}}}
+    text = [Content(content="Hi", part=0), PartEnd(part=0, kind="text", opaque=own)]
+    assert output(PartStart(part=0, kind="text", opaque=own), *text)[0]["id"] == "msg_1"
     call = ToolCallDelta(part=0, id="c", name="f", arguments="{}")
     ended = PartEnd(part=0, opaque={NAME: {"id": "fc_1"}})  # of no kind: whatever has that number
-    assert output(call, ended)[0]["id"] == "fc_1"
+    assert output(PartStart(part=0, opaque=ended.opaque), call, ended)[0]["id"] == "fc_1"
+
+
+def test_an_id_that_is_told_at_the_end_is_too_late_for_a_stream() -> None:
+    own = {NAME: {"item": {"id": "msg_1", "phase": "final_answer"}}}
+    chunks = [Content(content="Hi", part=0), PartEnd(part=0, kind="text", opaque=own)]
+    streamed = written(*chunks)[-1]["response"]["output"][0]
+    assert (streamed["id"], streamed["phase"]) == ("msg_7_0", "final_answer")
+    whole = json.loads(DIALECT.render_reply([*chunks, DONE], ENVELOPE))["output"][0]
+    assert (whole["id"], whole["phase"]) == ("msg_1", "final_answer")
+    odd = [PartStart(part=0, opaque=opaque) for opaque in ({NAME: {"id": 5}}, {NAME: 5}, {"gemini": {"id": "x"}}, None)]
+    assert output(*odd, Content(content="Hi", part=0))[0]["id"] == "msg_7_0"
+    again = [PartStart(part=part, kind="text", opaque=own) for part in (0, 1)]  # two texts of one message
+    texts = output(*again, Content(content="a", part=0), Content(content="b", part=1))
+    assert [item["id"] for item in texts] == ["msg_1", "msg_7_1"]
 
 
 def test_ends_of_parts_that_say_nothing() -> None:

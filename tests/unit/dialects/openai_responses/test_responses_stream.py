@@ -388,7 +388,7 @@ def test_two_contents_of_one_message_are_two_parts_with_one_item() -> None:
     stream = render(block)
     assert [problem for said in events(stream) for problem in problems("ResponseStreamEvent", said)] == []
     items = events(stream)[-1]["response"]["output"]
-    assert [item["id"] for item in items] == ["msg_1", "msg_7_1"]  # an id is given once
+    assert [item["id"] for item in items] == ["msg_7_0", "msg_7_1"]  # told too late: the items had begun
     assert [type(chunk) for chunk in block[:4]] == [Content, PartEnd, Refusal, PartEnd]
 
 
