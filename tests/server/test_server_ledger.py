@@ -64,6 +64,13 @@ async def test_a_window_slides(path: Path) -> None:
         await lease_of(other, THREE_A_MINUTE, NOW + 30, key="another")
 
 
+async def test_workers_that_waited_for_the_file_count_those_that_did_not(path: Path) -> None:
+    async with two(path) as (one, other):
+        for _ in range(3):
+            await lease_of(one, THREE_A_MINUTE, NOW + 2)
+        assert await other.admit("k", THREE_A_MINUTE, NOW) == Wait("requests_per_minute", 60.0)
+
+
 async def test_refused_requests_are_not_counted() -> None:
     ledger = Ledger()
     for _ in range(3):

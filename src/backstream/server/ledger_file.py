@@ -176,17 +176,18 @@ class LedgerFile:
     def _check_rate(self, run: _Run, key: str, most: int | None, now: float) -> Wait | None:
         """A sliding window: the times of the last minute's requests are kept, so that no minute has more than allowed.
 
-        Times that lie ahead are of a clock that was set back since; they do not count.
+        Times that lie a little ahead are of workers that did not wait as long for the file; those that lie far ahead
+        are of a clock that was set back since, and do not count.
         """
         if most is None:
             return None
-        window = (key, now - _MINUTE, now)
+        window = (key, now - _MINUTE, now + _MINUTE)
         count = run("SELECT count(*) FROM hits WHERE key = ? AND at > ? AND at <= ?", window).fetchone()[0]
         if count < most:
             return None
         query = "SELECT at FROM hits WHERE key = ? AND at > ? AND at <= ? ORDER BY at LIMIT 1 OFFSET ?"
-        row = run(query, (*window, count - most)).fetchone()
-        return Wait("requests_per_minute", _MINUTE if row is None else row[0] + _MINUTE - now)
+        decisive = run(query, (*window, count - most)).fetchone()[0]
+        return Wait("requests_per_minute", min(decisive - now, 0) + _MINUTE)
 
     def give_back(self, worker: str, lease: int | None, key: str, tokens: int, now: float) -> None:
         """End a lease of a worker, and count what it used to the day that is."""
