@@ -304,7 +304,10 @@ class DialectProvider(Services):
             api_key: A key for this call.
             options: The local options of the call.
         """
-        rendered = self.dialect.render_token_count(request, Receipts())
+        render = self.dialect.render_token_count
+        # in a thread where it may take its time, as in _render
+        large = _is_large(request)
+        rendered = await asyncio.to_thread(render, request, Receipts()) if large else render(request, Receipts())
         if rendered is None:
             raise UnsupportedFeatureError(f"{self.name} does not count tokens", "its usage tells after an answer")
         spec = await self._signed(rendered, self._spec(self._key_for(api_key)))
