@@ -346,6 +346,26 @@ def test_a_full_device() -> None:
         Ledger(Path("/dev/full"))
 
 
+def test_a_file_that_another_program_holds(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger_file, "_BUSY_SECONDS", 0.001)
+    Ledger(path)
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as database:
+        database.execute("PRAGMA locking_mode = EXCLUSIVE")
+        database.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(ConfigurationError, match="locked"):
+            Ledger(path)
+
+
+async def test_a_disk_that_fills_while_the_server_runs(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async with two(path) as (one, _):
+        await one.tokens_today("k")
+        one._submit(lambda file, now: file._database.execute("PRAGMA max_page_count = 1"), None)
+        assert await one.put_response("r", "k", b"x" * 100_000, NOW, NOW)
+        assert await one.get_response("r", "k", NOW) == b"x" * 100_000
+        assert "the state file fails: database or disk is full" in caplog.text
+        await lease_of(one, THREE_A_MINUTE)
+
+
 def test_many_workers_start_at_once(path: Path) -> None:
     path.parent.mkdir()
     with ThreadPoolExecutor(8) as threads:

@@ -49,6 +49,13 @@ CREATE INDEX responses_by_age ON responses (created);
 CREATE TABLE snapshots (worker TEXT PRIMARY KEY, body BLOB NOT NULL);
 """
 
+_SETTINGS: Final = (
+    "journal_mode = WAL",
+    "journal_size_limit = 16777216",
+    "synchronous = NORMAL",  # a crash of the machine may lose the last counts, never the file
+    "secure_delete = ON",  # what was removed held prompts and answers
+)
+
 Limit = Literal["requests_per_minute", "concurrent_streams", "tokens_per_day"]
 
 
@@ -103,7 +110,8 @@ class LedgerFile:
             raise ConfigurationError(f"{path} is no state file of this version", "name another file") from None
 
     def _prepare(self) -> None:
-        self._database.execute("PRAGMA journal_mode = WAL")
+        for setting in _SETTINGS:
+            self._database.execute(f"PRAGMA {setting}")
         with self._transaction() as run:
             version = run("PRAGMA user_version").fetchone()[0]
             owner = run("PRAGMA application_id").fetchone()[0]
@@ -310,11 +318,7 @@ def _make(path: Path) -> None:
 
 
 def _connect(name: str) -> sqlite3.Connection:
-    database = sqlite3.connect(name, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-    database.execute("PRAGMA secure_delete = ON")  # what was removed held prompts and answers
-    database.execute("PRAGMA synchronous = NORMAL")  # a crash of the machine may lose the last counts, never the file
-    database.execute("PRAGMA journal_size_limit = 16777216")
-    return database
+    return sqlite3.connect(name, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
 
 
 def _cannot(path: Path, error: OSError | sqlite3.Error) -> ConfigurationError:
