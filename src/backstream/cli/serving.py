@@ -6,15 +6,21 @@ import logging
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from backstream.errors import ConfigurationError
 from backstream.providers.table import ROWS
 from backstream.registry.config import Config, load_config
 from backstream.registry.registry import Registry
+from backstream.registry.server_config import ServerConfig
 from backstream.server.configured import configured_settings, doubtful_routes
+from backstream.server.place import Place
 from backstream.server.reload import Loaded
+from backstream.server.tls import TLSFiles
 
-__all__ = ["first_of", "load_served", "served"]
+__all__ = ["first_of", "load_served", "place_of", "served"]
 
 _T = TypeVar("_T")
+_ADDRESS: Final = frozenset({"host", "port", "tls_cert", "tls_key"})
+_PLACE: Final = (*sorted(_ADDRESS), "socket")
 _LOGGER: Final = logging.getLogger("backstream.server")
 
 
@@ -55,3 +61,31 @@ def served(config: Config, *, with_registry: bool = True, **given: Any) -> Loade
     # everywhere but in this server itself, should it be found on its usual port
     table = {name: row for name, row in ROWS.items() if name != "backstream"}
     return Loaded(config, settings, Registry(config, table=table))
+
+
+def place_of(server: ServerConfig, **given: Any) -> Place:
+    """Return where to listen.
+
+    Args:
+        server: What was configured.
+        given: What the command line says: ``host``, ``port``, ``socket``, ``tls_cert``, ``tls_key``; ``None`` is not
+            given. A Unix socket that is given wins over an address that is configured, and the other way round.
+
+    Raises:
+        ConfigurationError: Both are given, or configured; or one of two TLS files alone.
+    """
+    given = {name: value for name, value in given.items() if value is not None}
+    configured = {name: getattr(server, name) for name in _PLACE if getattr(server, name) is not None}
+    if given.keys() & _ADDRESS:
+        configured.pop("socket", None)
+    if "socket" in given:
+        configured = {name: value for name, value in configured.items() if name not in _ADDRESS}
+    found = {**configured, **given}
+    if "socket" in found and found.keys() & {"host", "port"}:
+        raise ConfigurationError("an address and a Unix socket are both to be listened on", "choose one of them")
+    if ("tls_cert" in found) != ("tls_key" in found):
+        raise ConfigurationError("a certificate and its key belong together", "give --tls-cert and --tls-key")
+    tls = TLSFiles(certificate=found["tls_cert"], key=found["tls_key"]) if "tls_cert" in found else None
+    return Place(
+        host=found.get("host", "127.0.0.1"), port=found.get("port", 8080), socket_path=found.get("socket"), tls=tls
+    )
