@@ -13,10 +13,12 @@ from typing import Any
 
 import pytest
 
-from backstream.chunks import Content
+from backstream.chunks import Content, Finish, Start, Usage
 from backstream.errors import IncompleteStream
+from backstream.reply import End
 from backstream.server import Gateway, Settings, create_app
 from backstream.server.keys import add_key
+from backstream.server.records import RequestRecord, render_line
 from backstream.server.routing import Exchange, Route
 from support_server import CONVERSATION, HELLO, Running, provider_of, running, saying
 
@@ -181,3 +183,85 @@ async def test_nothing_is_written_where_nobody_listens(capfd: pytest.CaptureFixt
         await server.ask("GET", "/nowhere")
         await server.send_all(b"GARBAGE\r\n\r\n")
     assert capfd.readouterr() == ("", "")
+
+
+MEMBERS = [
+    "id",
+    "client_request_id",
+    "route",
+    "key",
+    "provider",
+    "model",
+    "stream",
+    "status",
+    "end",
+    "error",
+    "chunks",
+    "input_tokens",
+    "output_tokens",
+    "first_content_seconds",
+    "seconds",
+]
+
+
+def test_the_list_of_what_is_logged_is_closed() -> None:
+    assert list(RequestRecord().values()) == MEMBERS
+
+
+def test_usage_in_pieces_is_joined() -> None:
+    record = RequestRecord()
+    details = {"cached_tokens": 2}
+    record.note_block([Usage(usage={"prompt_tokens": 7, "completion_tokens": 1, "prompt_tokens_details": details})])
+    record.note_block([Content(content="a")])
+    more = {"completion_tokens": 9, "prompt_tokens": None, "prompt_tokens_details": {"audio_tokens": 1}}
+    record.note_block([Usage(usage=more, model="m"), Finish(finish="stop")])
+    usage = record.usage
+    assert usage is not None
+    assert (usage.input_tokens, usage.output_tokens, usage.model) == (7, 9, "m")
+    assert (usage.cached_tokens, usage.input_audio_tokens) == (2, 1)
+    assert record.finish == "stop"
+
+
+def test_usage_without_counts_keeps_the_earlier_ones() -> None:
+    record = RequestRecord()
+    for usage in (Usage(), Usage(usage={"prompt_tokens": 7}), Usage()):
+        record.note_usage(usage)
+    assert record.values()["input_tokens"] == 7
+
+
+def test_the_first_content_counts_and_not_what_comes_before() -> None:
+    record = RequestRecord()
+    record.note_block([])
+    record.note_block([Start(model="m-1"), Usage(usage={"prompt_tokens": 7})])
+    assert (record.first_seconds, record.chunks, record.answered_by) == (None, 2, "m-1")
+    record.note_block([Content(content="a")])
+    first = record.first_seconds
+    assert first is not None
+    record.note_block([Content(content="b"), End("complete")])
+    assert (record.first_seconds, record.chunks) == (first, 4)
+
+
+def test_the_first_question_counts() -> None:
+    record = RequestRecord()
+    record.note_asked()
+    asked = record.asked_seconds
+    record.note_asked()
+    assert asked is not None
+    assert record.asked_seconds == asked
+
+
+def test_a_line_can_be_taken_apart() -> None:
+    values = {"id": "a1", "none": None, "route": "", "key": 'my "own" = key', "line": "a\nb", "stream": True, "n": 0.5}
+    assert render_line(values) == r"""id=a1 route="" key="my \"own\" = key" line="a\nb" stream=yes n=0.5"""
+    assert render_line({"stream": False, "path": "a\\b"}) == r'''stream=no path="a\\b"'''
+
+
+async def test_a_stream_is_told_from_a_whole_answer(caplog: pytest.LogCaptureFixture) -> None:
+    chat = {"model": "one", "messages": [{"role": "user", "content": "Hi"}]}
+    with caplog.at_level(logging.INFO, "backstream.server"):
+        async with running([saying()]) as server:
+            await server.ask("POST", "/v1/chat/completions", chat)
+            await server.ask("POST", "/v1/chat/completions", {**chat, "stream": True})
+            await server.converse()
+            await server.ask("GET", "/v1/models")
+    assert [line["stream"] for line in lines_of(caplog)] == [False, True, True, None]
