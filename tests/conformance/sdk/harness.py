@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Self
 
 from conformance.sdk.clients import Client
 from conformance.sdk.environments import command_of
-from conformance.sdk.scenarios import OF_PROVIDERS, SCENARIOS, expected_of, judge
+from conformance.sdk.scenarios import NOT_SAYABLE, OF_PROVIDERS, SCENARIOS, expected_of, judge
 from conformance.sdk.upstreams import DIALECTS, Upstreams, running_upstreams
 
 PROVIDERS = ("echo", *DIALECTS)
@@ -68,10 +68,10 @@ def run_client(client: Client, folder: Path, only: Sequence[str] = tuple(SCENARI
 
 
 def _try(client: Client, driver: _Driver, upstreams: Upstreams, provider: str, name: str) -> Result:
-    if reason := _of(client.not_sayable, provider, name):
+    if reason := NOT_SAYABLE.get((provider, name)) or _of(client.not_sayable, provider, name):
         return Result(provider, name, None, reason)
     model = SCENARIOS[name].echo if provider == "echo" else f"up_{provider}/{name}"
-    answer = driver.ask(name, model)
+    answer = driver.ask(SCENARIOS[name].asked or name, model)
     if answer["ok"] is not True:
         return Result(provider, name, answer["ok"], answer["note"])
     problems = judge(expected_of(provider, name, client.expected), answer["seen"])
@@ -84,7 +84,8 @@ def _try(client: Client, driver: _Driver, upstreams: Upstreams, provider: str, n
 
 
 def _of(reasons: Mapping[Any, str], provider: str, name: str) -> str:
-    return reasons.get((provider, name)) or reasons.get(name, "")
+    names = (name, SCENARIOS[name].asked)
+    return next(filter(None, (reasons.get(key) for each in names for key in ((provider, each), each))), "")
 
 
 @contextlib.contextmanager

@@ -33,12 +33,14 @@ class Scenario(NamedTuple):
         expected: What a client sees, member by member; a function judges a value, anything else is compared.
         echo: The model of Echo that shows it; ``""`` for none.
         echo_expected: What a client sees of that.
+        asked: What drivers are asked to do; ``""`` for the scenario's own name.
     """
 
     label: str
     expected: Seen
     echo: str = ""
     echo_expected: Seen = {}
+    asked: str = ""
 
 
 def _error(status: int, **more: Any) -> Seen:
@@ -109,6 +111,9 @@ SCENARIOS: Mapping[str, Scenario] = {
         {"text": _begins("I am "), "error_class": _is_error, "complete": False},
     ),
     "cut": Scenario("cut", {"text": HALF, "error_class": _is_error, "complete": False}),
+    "cut_clean": Scenario(
+        "end without a word", {"text": HALF, "error_class": _is_error, "complete": False}, asked="cut"
+    ),
     "cancel": Scenario("cancel", {"text": PIECES[0]}),
 }
 
@@ -118,13 +123,19 @@ OF_PROVIDERS: Mapping[tuple[str, str], tuple[Seen, str]] = {
 }
 """What is otherwise with a provider, by provider and scenario, and why; joined with what is expected of all."""
 
+NOT_SAYABLE: Mapping[tuple[str, str], str] = {
+    ("backend_api", "cut_clean"): "a body that HTTP ends is whole in that protocol, with or without another word",
+}
+"""What a provider cannot say, by provider and scenario, and why."""
+
 
 def expected_of(provider: str, scenario: str, of_client: Mapping[Any, Seen]) -> Seen:
     """Return what a client shall see; ``...`` stands for what its SDK does not show."""
     known = SCENARIOS[scenario]
     wanted = known.echo_expected if provider == "echo" else known.expected
     of_provider, _ = OF_PROVIDERS.get((provider, scenario), ({}, ""))
-    for other in (of_provider, of_client.get(scenario, {}), of_client.get((provider, scenario), {})):
+    asked = known.asked or scenario
+    for other in (of_provider, of_client.get(asked, {}), of_client.get((provider, asked), {})):
         wanted = {**wanted, **other}
     return {name: value for name, value in wanted.items() if value is not ...}
 

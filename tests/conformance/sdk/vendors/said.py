@@ -66,7 +66,8 @@ class Said(NamedTuple):
         pieces: Its text.
         thoughts: The reasoning before it.
         calls: The calls of tools after it.
-        fault: What happens where its end should be: ``error``, ``cut`` or ``hold``.
+        fault: What happens where its end should be: an ``error``; the connection is ``cut``, or the answer ends
+            ``clean``, as HTTP has it, without the vendor's word; or nothing comes any more (``hold``).
     """
 
     pieces: Sequence[str] = ()
@@ -83,10 +84,13 @@ class Said(NamedTuple):
         return "".join(self.thoughts)
 
 
+_FAULTS = {"error_in_stream": "error", "cut": "cut", "cut_clean": "clean"}
+
+
 def say(asked: Asked) -> Said:
     """Return what is said to a request; where something did not arrive, which."""
-    if asked.scenario in ("error_in_stream", "cut"):
-        return Said(PIECES[:2], fault=asked.scenario.removesuffix("_in_stream"))
+    if asked.scenario in _FAULTS:
+        return Said(PIECES[:2], fault=_FAULTS[asked.scenario])
     if asked.scenario == "cancel":
         return Said(PIECES[:1], fault="hold")
     if asked.scenario == "reasoning":
