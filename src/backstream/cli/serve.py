@@ -6,25 +6,46 @@ import asyncio
 import functools
 import importlib
 import os
+import re
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
 from backstream.cli import exits
 from backstream.cli.logs import LogForm, show_requests, verbose_option
+from backstream.cli.terminal import can_style
 from backstream.errors import ConfigurationError
 
+if TYPE_CHECKING:
+    from backstream.server.place import Place
+    from backstream.server.reload import Loaded
+    from backstream.server.run import Conduct
+
 __all__ = ["command"]
+
+
+def _mode(context: click.Context, parameter: click.Parameter, text: str | None) -> int | None:
+    if text is not None and re.fullmatch("0?[0-7]{3}", text) is None:
+        raise click.BadParameter(f"{text[:20]!r} is no mode such as 660")
+    return None if text is None else int(text, 8)
 
 
 @click.command("serve", epilog=exits.EPILOG)
 @click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="Instead of the usual.")
 @click.option("--host", metavar="HOST", help="Where to listen; not loopback only with keys. Default 127.0.0.1.")
 @click.option("--port", type=click.IntRange(0, 65535), metavar="N", help="0 for a free one. Default 8080.")
+@click.option("--socket", type=click.Path(path_type=Path), metavar="PATH", help="Listen on a Unix socket instead.")
+@click.option("--socket-mode", callback=_mode, metavar="MODE", help="Who may use it. Default 600: this user.")
+@click.option("--tls-cert", type=click.Path(path_type=Path), metavar="FILE", help="Speak TLS: the certificates, PEM.")
+@click.option("--tls-key", type=click.Path(path_type=Path), metavar="FILE", help="The key of the first of them, PEM.")
+@click.option("--workers", type=click.IntRange(1, 256), metavar="N", help="Processes. Default 1.")
+@click.option("--root-path", metavar="/PREFIX", help="Where a proxy shows this server.")
+@click.option("--trusted-proxy", multiple=True, metavar="ADDRESS", help="Believe its X-Forwarded-…; repeatable.")
 @click.option("--framing", type=click.Choice(["auto", "sse", "jsonl"]), help="Form of streams. Default auto.")
 @click.option("--allow-origin", multiple=True, metavar="ORIGIN", help="Let pages of that origin in; repeatable.")
 @click.option("--allow-host", multiple=True, metavar="HOST", help="Answer to that Host name too; repeatable.")
@@ -44,6 +65,13 @@ def command(
     config_file: Path | None,
     host: str | None,
     port: int | None,
+    socket: Path | None,
+    socket_mode: int | None,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    workers: int | None,
+    root_path: str | None,
+    trusted_proxy: tuple[str, ...],
     framing: str | None,
     allow_origin: tuple[str, ...],
     allow_host: tuple[str, ...],
@@ -65,6 +93,9 @@ def command(
     first one is the default. Listens on this machine only; elsewhere it needs client keys (backstream keys add NAME).
     What is not said here may stand in backstream.toml ([server], [keys], [routes]); SIGHUP reads that file again.
 
+    Ctrl-C and SIGTERM let running answers end, for as long as --grace says; said again, they end at once. A proxy on
+    this machine must be named with --trusted-proxy, else its clients count as this machine ("unix" on a socket).
+
     \b
     Examples:
       backstream serve
@@ -72,10 +103,9 @@ def command(
       backstream serve --provider mymodule:MyProvider --provider backstream:Echo
       backstream keys add laptop && backstream serve --host 0.0.0.0
     """  # noqa: D301 - click reads \b
-    from backstream.cli.serving import first_of, load_served
-    from backstream.server.app import create_app
-    from backstream.server.reload import Reloader
-    from backstream.server.run import serve
+    from backstream.cli.serving import first_of, load_served, place_of
+    from backstream.server.notify import tell_service_manager
+    from backstream.server.run import Conduct
     from backstream.server.telemetry_choice import choose_telemetry
 
     providers = _providers(relay, provider)
@@ -84,6 +114,8 @@ def command(
         config_file,
         with_registry=providers is None,
         framing=framing,
+        root_path=root_path,
+        trusted_proxies=tuple(trusted_proxy) or None,
         allow_origins=tuple(allow_origin) or None,
         allowed_hosts=tuple(allow_host) or None,
         keys_file=keys_file,
@@ -96,22 +128,66 @@ def command(
     loaded = load()
     server, registry = loaded.config.server, loaded.registry
     show_requests(first_of(log, server.log, "text"))
-    app = create_app(providers, loaded.settings, registry=registry)
-    host = first_of(host, server.host, "127.0.0.1")
-    port = first_of(port, server.port, 8080)
-    grace = grace if grace is not None else server.grace_seconds
+    place = place_of(server, host=host, port=port, socket=socket, tls_cert=tls_cert, tls_key=tls_key)
+    if socket_mode is not None:
+        place = msgspec.structs.replace(place, socket_mode=socket_mode)
 
     def on_ready(url: str) -> None:
+        tell_service_manager("READY=1")
         click.echo(f"listening on {url}", err=True)
-        click.echo(f"base URLs: OpenAI {url}/v1; Anthropic, Gemini, Ollama and g4f {url}", err=True)
+        if url.startswith("unix:"):
+            click.echo(f"try: curl --unix-socket {url.removeprefix('unix:')} http://localhost/v1/models", err=True)
+        else:
+            click.echo(f"base URLs: OpenAI {url}/v1; Anthropic, Gemini, Ollama and g4f {url}", err=True)
         keyed = registry.keyed() if registry is not None else ()
         if keyed:
             click.echo(f"with your keys: {', '.join(keyed)}; name a model as {keyed[0]}/MODEL", err=True)
 
-    ended_by = asyncio.run(
-        serve(app, host, port, on_ready=on_ready, on_reload=Reloader(load, loaded), grace_seconds=grace)
-    )
+    grace = grace if grace is not None else server.grace_seconds
+    conduct = Conduct(on_ready=on_ready, on_stopping=_say_that_it_stops, grace_seconds=grace)
+    ended_by = _serve(providers, load, loaded, place, conduct, count=first_of(workers, server.workers, 1))
     return exits.INTERRUPTED if ended_by == signal.SIGINT else exits.OK
+
+
+def _serve(
+    providers: list[Any] | None,
+    load: Callable[..., Loaded],
+    loaded: Loaded,
+    place: Place,
+    conduct: Conduct,
+    *,
+    count: int,
+) -> signal.Signals | None:
+    """Serve with one process, this one, or with several."""
+    from backstream.server.app import create_app
+    from backstream.server.ledger import Ledger
+    from backstream.server.reload import Reloader
+    from backstream.server.run import serve_at
+    from backstream.server.workers import default_state_path, serve_with_workers
+
+    if count == 1:
+        app = create_app(providers, loaded.settings, registry=loaded.registry)
+        conduct = msgspec.structs.replace(conduct, on_reload=Reloader(load, loaded))
+        return asyncio.run(serve_at(app, place, conduct))
+    state_file = loaded.settings.state_file or default_state_path()
+    Ledger(state_file)  # made before there are several who would make it at the same time
+    load = functools.partial(load, state_file=state_file)
+
+    def make(worker: int) -> Any:
+        own_load = functools.partial(load, worker=worker)
+        own = own_load()
+        return create_app(providers, own.settings, registry=own.registry), Reloader(own_load, own)
+
+    return serve_with_workers(make, count, place, conduct)
+
+
+def _say_that_it_stops(answers: int | None) -> None:
+    from backstream.server.notify import tell_service_manager
+
+    tell_service_manager("STOPPING=1")
+    if answers != 0 and can_style(sys.stderr):
+        running = "answers that run" if answers is None else f"{answers} answer{'s' * (answers > 1)}"
+        click.echo(f"\rletting {running} end; Ctrl-C again ends at once", err=True)
 
 
 def _providers(relays: Sequence[str], names: Sequence[str]) -> list[Any] | None:

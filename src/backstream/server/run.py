@@ -20,7 +20,7 @@ from backstream.server.place import Place, bound
 from backstream.server.protocol import ConnectionLimits
 from backstream.server.tls import ServerTLS, TLSFiles
 
-__all__ = ["GRACE_SECONDS", "QUICK_GRACE_SECONDS", "Conduct", "check_exposure", "serve", "serve_on"]
+__all__ = ["GRACE_SECONDS", "QUICK_GRACE_SECONDS", "Conduct", "check_exposure", "serve", "serve_at", "serve_on"]
 
 GRACE_SECONDS: Final = 20.0
 """How long running answers may take to end, by default, after SIGTERM."""
@@ -85,8 +85,17 @@ async def serve(
             for TLS is none.
     """
     place = Place(host=host, port=port, socket_path=socket_path, tls=tls)
-    check_exposure(app, place)
     conduct = Conduct(on_ready=on_ready, on_reload=on_reload, grace_seconds=grace_seconds, limits=limits)
+    return await serve_at(app, place, conduct)
+
+
+async def serve_at(app: Gateway, place: Place, conduct: Conduct) -> signal.Signals | None:
+    """Serve at a place; see :func:`serve`.
+
+    Raises:
+        ConfigurationError: As there.
+    """
+    check_exposure(app, place)
     with bound(place) as groups:
         return await serve_on(app, place, groups[0], conduct)
 

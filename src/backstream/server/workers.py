@@ -16,8 +16,9 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from typing import Final, NoReturn, Self
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final, NoReturn, Self, TypeAlias
 
 from backstream.errors import BackstreamError, ConfigurationError
 from backstream.server.app import Gateway
@@ -25,7 +26,7 @@ from backstream.server.orders import RELOAD, STOP_SIGNALS
 from backstream.server.place import Place, bound
 from backstream.server.run import GRACE_SECONDS, Conduct, check_exposure, serve_on
 
-__all__ = ["serve_with_workers"]
+__all__ = ["default_state_path", "serve_with_workers"]
 
 _LOGGER: Final = logging.getLogger("backstream.server")
 _HURRIED_SECONDS: Final = 1.0  # a worker that ends sooner after it began to serve has ended at once
@@ -36,16 +37,19 @@ _READY: Final = b"+"
 _REFUSED: Final = 3
 
 
-def serve_with_workers(
-    make_app: Callable[[int], Gateway], count: int, place: Place, conduct: Conduct
-) -> signal.Signals | None:
+Reload: TypeAlias = Callable[[Gateway], Awaitable[None]]
+MakeApp: TypeAlias = Callable[[int], "tuple[Gateway, Reload | None]"]
+
+
+def serve_with_workers(make_app: MakeApp, count: int, place: Place, conduct: Conduct) -> signal.Signals | None:
     """Serve with several processes until SIGINT or SIGTERM; call it where neither a loop nor a thread runs.
 
     Args:
-        make_app: Makes the application of one worker, in its process; given its number, from 0.
+        make_app: Makes the application of one worker, in its process, and what reads its settings again; given its
+            number, from 0.
         count: How many workers there are.
         place: Where to listen.
-        conduct: ``on_ready`` and ``on_stopping`` are called once, by the parent.
+        conduct: ``on_ready`` and ``on_stopping`` are called once, by the parent; ``on_reload`` never.
 
     Returns:
         The signal that ended it.
@@ -58,6 +62,12 @@ def serve_with_workers(
         raise ConfigurationError("this system cannot fork workers", "serve with one, the default")
     with bound(place, count) as groups, _Signals() as signals:
         return _Parent(make_app, place, conduct, groups, signals).run()
+
+
+def default_state_path(environment: Mapping[str, str] = os.environ) -> Path:
+    """Return where workers keep what they have in common, where nothing else is said."""
+    folder = environment.get("XDG_STATE_HOME", "")
+    return (Path(folder) if folder else Path.home() / ".local" / "state") / "backstream" / "gateway.sqlite"
 
 
 class _Signals:
@@ -149,7 +159,7 @@ class _Worker:
 class _Parent:
     def __init__(
         self,
-        make_app: Callable[[int], Gateway],
+        make_app: MakeApp,
         place: Place,
         conduct: Conduct,
         groups: Sequence[Sequence[socket.socket]],
@@ -336,14 +346,14 @@ class _Parent:
             os.write(status, _READY)
             os.close(status)
 
-        conduct = Conduct(
-            on_ready=tell,
-            on_reload=self._conduct.on_reload,
-            grace_seconds=self._conduct.grace_seconds,
-            limits=self._conduct.limits,
-        )
         try:
-            app = self._make_app(worker.index)
+            app, reload = self._make_app(worker.index)
+            conduct = Conduct(
+                on_ready=tell,
+                on_reload=reload,
+                grace_seconds=self._conduct.grace_seconds,
+                limits=self._conduct.limits,
+            )
             check_exposure(app, self._place)
             asyncio.run(serve_on(app, self._place, worker.sockets, conduct, orders_from=orders))
         except ConfigurationError as error:
