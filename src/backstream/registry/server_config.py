@@ -105,6 +105,7 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
         workers: Processes.
         keys_file: The file of client keys.
         state_file: What workers have in common.
+        store_responses: Whether responses are kept for their clients to ask for again.
         framing: See ``--framing`` of ``backstream serve``.
         allow_origins: Origins of pages that may use the gateway.
         allowed_hosts: ``Host`` names that it answers to.
@@ -126,6 +127,7 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     workers: Count | None = None
     keys_file: Path | None = None
     state_file: Path | None = None
+    store_responses: bool | None = None
     framing: Literal["auto", "sse", "jsonl"] | None = None
     allow_origins: tuple[str, ...] | None = None
     allowed_hosts: tuple[str, ...] | None = None

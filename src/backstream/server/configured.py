@@ -18,6 +18,7 @@ _OF_SERVER: Final = (
     "framing",
     "keys_file",
     "state_file",
+    "store_responses",
     "root_path",
     "trusted_proxies",
     "allow_origins",
@@ -28,6 +29,7 @@ _OF_SERVER: Final = (
 )
 _FOLLOWED: Final = (
     "framing",
+    "store_responses",
     "key_digests",
     "key_limits",
     "default_key_limits",

@@ -78,6 +78,7 @@ _WORDS: Final[tuple[tuple[type[BackstreamError], str, str], ...]] = (  # class â
     (errors.UnsupportedFeatureError, "invalid_request_error", "unsupported"),
     (errors.CallerError, "invalid_request_error", "invalid_request"),
 )
+_KINDS: Final = frozenset({"previous_response_not_found", "unknown_url"})
 _RESPONSE_CODES: Final = frozenset({"rate_limit_exceeded", "server_error"})  # of ours, those a response may have
 
 
@@ -115,6 +116,8 @@ def _words(error: BackstreamError) -> tuple[str, str, str]:
     )
     if isinstance(error, RefusedError) and error.kind is not None and _CODES.get(error.kind) is type(error):
         code = error.kind  # it says more than the class
+    if isinstance(error, errors.BackendRequestError) and error.kind in _KINDS:
+        code = error.kind
     message = error.problem if isinstance(error, ProviderError) else str(error)
     return kind, code, message
 

@@ -6,6 +6,8 @@ import asyncio
 import functools
 import time
 
+import msgspec
+
 from backstream.chunks import RawResponse
 from backstream.dialects.base import Dialect, Envelope, StreamRenderer
 from backstream.dialects.relay import FrameRelay
@@ -16,12 +18,13 @@ from backstream.server.asgi import Field, send_plain
 from backstream.server.backends import BackEnd
 from backstream.server.dialect_bodies import read_members
 from backstream.server.gated import GatedAnswer
+from backstream.server.keeping import Keeping, KeptAnswer
 from backstream.server.presence import ClientWatch
 from backstream.server.refusals import ClientGone
 from backstream.server.routing import Exchange, Handler
 from backstream.server.stream_out import Outlet
 
-__all__ = ["answer_in", "refuse_in"]
+__all__ = ["answer", "answer_in", "refuse_in"]
 
 
 def answer_in(dialect: Dialect) -> Handler:
@@ -36,8 +39,14 @@ def answer_in(dialect: Dialect) -> Handler:
     return handle
 
 
-async def answer(exchange: Exchange, dialect: Dialect, request: Request) -> None:
+async def answer(exchange: Exchange, dialect: Dialect, request: Request, keeping: Keeping | None = None) -> None:
     """Answer a request, streamed or whole.
+
+    Args:
+        exchange: The request.
+        dialect: The client's.
+        request: What is asked.
+        keeping: What keeps the answer, in the dialect that has such.
 
     Raises:
         ClientGone: The client went away; by then the provider is closed.
@@ -52,10 +61,14 @@ async def answer(exchange: Exchange, dialect: Dialect, request: Request) -> None
         back_end = await exchange.back_ends.find(request.model)
         _note_who(exchange, back_end)
         back_end.check_key(functools.partial(exchange.admission.check_model, exchange), request.model)
-        gated = GatedAnswer(back_end, request, dialect, exchange.ask())
         envelope = Envelope(
             id=record.id, model=request.model or back_end.model, created=int(time.time()), request=request
         )
+        if keeping is None:
+            gated = GatedAnswer(back_end, request, dialect, exchange.ask())
+        else:
+            envelope = msgspec.structs.replace(envelope, id=keeping.id, request=keeping.request)
+            gated = KeptAnswer(keeping, back_end, await keeping.asked_of(back_end), envelope, exchange.ask())
         try:
             if request.stream:
                 await _stream(exchange, dialect, envelope, gated, watch)

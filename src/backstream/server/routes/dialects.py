@@ -15,6 +15,7 @@ from backstream.server.routes.gemini import GEMINI_ROUTES
 from backstream.server.routes.ollama import OLLAMA_ROUTES
 from backstream.server.routes.root import tell_root
 from backstream.server.routes.services import SERVICE_ROUTES
+from backstream.server.routes.stored import RESPONSE_ROUTES
 from backstream.server.routes.unknown import dialect_of
 from backstream.server.routing import Exchange, Handler, Route
 from backstream.wire.json_text import decode_json, encode_json
@@ -56,7 +57,6 @@ def _by_client(handlers: Mapping[str, Handler]) -> Handler:
 
 
 CHAT: Final = dialect_for("openai_chat")
-RESPONSES: Final = dialect_for("openai_responses")
 ANTHROPIC: Final = dialect_for("anthropic_messages")
 GEMINI: Final = dialect_for("gemini")
 OLLAMA: Final = dialect_for("ollama")
@@ -70,7 +70,7 @@ def _route(name: str, path: str, method: str, dialect: Dialect, handler: Handler
 DIALECT_ROUTES: Final[Sequence[Route]] = (
     Route("root", "/", "GET", tell_root),
     _route("chat-completions", "/v1/chat/completions", "POST", CHAT, answer_in(CHAT)),
-    _route("responses", "/v1/responses", "POST", RESPONSES, answer_in(RESPONSES)),
+    *RESPONSE_ROUTES,
     *SERVICE_ROUTES,
     _route("messages", "/v1/messages", "POST", ANTHROPIC, answer_in(ANTHROPIC)),
     _route("messages-count", "/v1/messages/count_tokens", "POST", ANTHROPIC, count_in(ANTHROPIC)),

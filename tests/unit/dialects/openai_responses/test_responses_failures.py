@@ -44,6 +44,7 @@ def test_a_refusal_keeps_its_class(cls: type[RefusedError]) -> None:
         (errors.AuthenticationError("no", status=403, kind="permission_denied"), 403, "permission_denied"),
         (errors.InvalidRequestError("bad", "do better"), 400, "invalid_request"),
         (errors.UnsupportedFeatureError("no"), 400, "unsupported"),
+        (errors.BackendRequestError("no", status=404, kind="unknown_url"), 404, "unknown_url"),
         (errors.ConnectTimeout(3.0), 504, "server_error"),
         (errors.RefusedError("no", status=418), 418, "server_error"),
         (BackstreamError("odd"), 500, "server_error"),
