@@ -12,7 +12,9 @@ from backstream.errors import ConfigurationError
 from backstream.options import Deadlines
 from backstream.providers.table import ROWS
 from backstream.registry.config import Config, ProviderConfig, load_config
+from backstream.registry.routes import models_of
 from backstream.registry.rows import configured_rows
+from backstream.registry.server_config import KeyConfig, LimitsConfig, ServerConfig
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "howto" / "configuration.md").read_text()
@@ -27,6 +29,9 @@ def test_the_example_is_read_and_uses_every_table() -> None:
     assert config.defaults.deadlines == Deadlines(connect=10, idle=600)
     assert config.aliases
     assert config.prices
+    assert config.server.limits.of_keys.requests_per_minute == 120
+    assert config.keys["intern"].tokens_per_day == 200_000
+    assert models_of("smart", config.aliases, config.routes)[-1] == "work/qwen3-32b"
 
 
 @pytest.mark.parametrize("text", re.findall(r"^```toml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))
@@ -40,6 +45,12 @@ def test_the_page_names_every_key_and_dialect() -> None:
     table = PAGE[PAGE.index("| key |") : PAGE.index("## Keys")]
     assert {name for name in ProviderConfig.__struct_fields__ if f"`{name}`" not in table} == set()
     assert {name for name in DIALECTS if f"`{name}`" not in table} == set()
+
+
+def test_the_page_names_every_key_of_the_gateway() -> None:
+    part = PAGE[PAGE.index("## The gateway") : PAGE.index("## Routing lists")]
+    keys = {*ServerConfig.__struct_fields__, *LimitsConfig.__struct_fields__, *KeyConfig.__struct_fields__} - {"limits"}
+    assert {name for name in keys if f"`{name}`" not in part} == set()
 
 
 def test_the_error_the_page_shows_is_the_one_that_comes(tmp_path: Path) -> None:
