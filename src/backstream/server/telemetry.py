@@ -241,7 +241,7 @@ class Telemetry:
     async def aclose(self) -> None:
         """Send what has not been sent, where the SDK is ours."""
         if self._sdk is not None:
-            await asyncio.to_thread(self._sdk.shut_down)
+            await self._sdk.aclose()
 
     def _note_http(self, record: RequestRecord, seconds: float, known: Attributes) -> None:
         told = server_attributes(record)

@@ -5,14 +5,19 @@ Source: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-v
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import importlib
 import importlib.metadata
+import threading
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from backstream.errors import ConfigurationError
 
 __all__ = ["Sdk"]
+
+_FAREWELL_SECONDS: Final = 3.0
 
 
 class Sdk:
@@ -54,22 +59,38 @@ class Sdk:
         self._started = []
         if not isinstance(self._traces.get_tracer_provider(), self._traces.ProxyTracerProvider):
             return
-        tracers = self._sdk_traces.TracerProvider(resource=self._resource)
+        tracers = self._sdk_traces.TracerProvider(resource=self._resource, shutdown_on_exit=False)
         if self._span_exporter is not None:
             tracers.add_span_processor(self._span_export.BatchSpanProcessor(self._span_exporter()))
         readers = []
         if self._metric_exporter is not None:
             readers.append(self._metric_export.PeriodicExportingMetricReader(self._metric_exporter()))
-        meters = self._sdk_metrics.MeterProvider(resource=self._resource, metric_readers=readers)
+        meters = self._sdk_metrics.MeterProvider(
+            resource=self._resource, metric_readers=readers, shutdown_on_exit=False
+        )
         self._traces.set_tracer_provider(tracers)
         self._metrics.set_meter_provider(meters)
         self._started = [tracers, meters]
 
-    def shut_down(self) -> None:
-        """Send what has not been sent, and end; waits for the network, so not for an event loop."""
+    async def aclose(self) -> None:
+        """Send what has not been sent, and end; gives up after some seconds where nobody takes it."""
         started, self._started = self._started or [], []
-        for provider in started:
-            provider.shutdown()
+        if not started:
+            return
+        loop = asyncio.get_running_loop()
+        done = asyncio.Event()
+
+        def shut_down() -> None:
+            for provider in started:
+                provider.shutdown()
+            with contextlib.suppress(RuntimeError):  # the loop gave up and is closed
+                loop.call_soon_threadsafe(done.set)
+
+        # a daemon: a collector that does not answer must not hold the program's end
+        threading.Thread(target=shut_down, name="backstream-telemetry", daemon=True).start()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_FAREWELL_SECONDS):
+                await done.wait()
 
 
 def _load(name: str) -> Any:
