@@ -181,3 +181,64 @@ async def test_a_provider_given_without_its_key_is_told_in_the_same_way() -> Non
     async with running(app=create_app([DialectProvider(work, None)], Settings(keys_file=None))) as server:
         answer = await server.ask("POST", "/v1/chat/completions", {"model": "first", **CHAT})
     assert (answer.status, "this server has no key for " in answer.message) == (503, True)
+
+
+PNG = "data:image/png;base64,iVBORw0KGgo="
+
+
+@pytest.mark.parametrize(("provider", "model"), [("work", "first"), (None, "work/first"), ("", "work/first")])
+async def test_a_client_of_the_backend_api_reaches_it_too(
+    home: dict[str, str], provider: str | None, model: str
+) -> None:
+    members = {**CHAT, "conversation": {"id": 1}, "stream": True, "api_key": "the client's", "temperature": 0.5}
+    async with serving(home, HELLO) as (server, upstream):
+        answer = await server.converse({**members, "provider": provider, "model": model, "media": [[PNG, "a.png"]]})
+        (sent,) = upstream.requests
+    events = answer.events()
+    assert "".join(event["content"] for event in events if event["type"] == "content") == "Hello"
+    assert events[0]["provider"] == {"name": "work", "url": None, "label": "Work", "model": "first"}
+    body = json.loads(sent.body)
+    assert (body["model"], body["temperature"], body["stream"]) == ("first", 0.5, True)
+    assert body["messages"][-1]["content"][-1]["image_url"]["url"] == PNG
+    assert "conversation" not in body
+    assert sent.headers["authorization"] == "Bearer sk-work"  # never the client's
+
+
+async def test_a_provider_of_the_backend_api_answers_with_its_default_model(home: dict[str, str]) -> None:
+    async with serving(home, HELLO, default_model="first") as (server, upstream):
+        await server.converse({**CHAT, "provider": "work"})
+        assert json.loads(upstream.requests[0].body)["model"] == "first"
+
+
+@pytest.mark.parametrize("members", [{"model": "echo"}, {"model": "Echo/echo"}, {"provider": "Echo"}, {}])
+async def test_ours_come_before_those_of_the_registry(home: dict[str, str], members: Any) -> None:
+    async with serving(home) as (server, _):
+        answer = await server.converse({**CHAT, **members})
+    assert answer.events()[0]["provider"]["name"] == "Echo"
+    assert answer.events()[-1]["type"] == "usage"
+
+
+async def test_a_provider_that_nobody_knows_is_refused(home: dict[str, str]) -> None:
+    async with serving(home, MODELS) as (server, _):
+        answer = await server.converse({**CHAT, "provider": "nobody", "model": "first"})
+        odd = await server.converse({**CHAT, "provider": 7})
+    assert (answer.status, answer.message) == (404, "Provider not found")
+    assert odd.status == 404
+
+
+@pytest.mark.parametrize("model", ["nobody/first", "no-such-model"])
+async def test_a_model_that_nobody_knows_is_an_event(home: dict[str, str], model: str) -> None:
+    async with serving(home, MODELS) as (server, _):
+        answer = await server.converse({**CHAT, "model": model})
+    assert answer.status == 200
+    (event,) = answer.events()
+    assert (event["type"], event["status"]) == ("error", 404)
+
+
+async def test_a_key_that_this_server_lacks_is_an_event(home: dict[str, str]) -> None:
+    del home["WORK_KEY"]
+    async with serving(home) as (server, _):
+        answer = await server.converse({**CHAT, "model": "work/first"})
+    (event,) = answer.events()
+    assert "no key for work" in event["message"]
+    assert "WORK_KEY" not in event["message"]

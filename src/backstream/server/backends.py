@@ -186,6 +186,26 @@ class BackEnds:
             provider = await self._registry.provider(target.provider)
         return BackEnd(target.provider, provider, target.model, is_known=True)
 
+    async def find_beyond(self, provider: str, model: str) -> BackEnd | None:
+        """Return who answers for a model where a client may name the provider apart from it.
+
+        Args:
+            provider: The provider's name; ``""`` for none.
+            model: The model's name, alone or with a provider's; ``""`` for the default one.
+
+        Returns:
+            Who answers; ``None`` where it is the catalog's to choose.
+
+        Raises:
+            BackstreamError: As :meth:`find` does.
+        """
+        if self._registry is None:
+            return None
+        if provider:
+            known = self._catalog.find(provider) is not None
+            return None if known else await self.find(f"{provider}/{model}" if model else provider)
+        return None if not model or await self._catalog.having(model) else await self.find(model)
+
     async def models(self) -> Sequence[ModelInfo]:
         """Return the models of every provider; their ``name`` is what a client asks for."""
         found: list[ModelInfo] = []

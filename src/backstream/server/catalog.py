@@ -195,13 +195,17 @@ class Catalog:
             if entry is None:
                 raise Refusal(404, "Provider not found")
             return entry
+        return await self.having(model) or next(iter(self.entries.values()))
+
+    async def having(self, model: str) -> Entry | None:
+        """Return the first provider that lists a model, by its name or an alias; ``None`` where none does."""
         if model:
             for entry in self.entries.values():
                 if not entry.feature("working", True):
                     continue
                 if model in entry.feature("model_aliases", ()) or model in await entry.models():
                     return entry
-        return next(iter(self.entries.values()))
+        return None
 
 
 def _name_of(provider: Any) -> str:

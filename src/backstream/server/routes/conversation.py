@@ -9,21 +9,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from backstream.chunks import Parameters, ProviderInfo, RawResponse
 from backstream.dialects.backend_api import Framing
 from backstream.dialects.backend_api.stream_out import BackendApiRenderer
 from backstream.errors import InvalidRequestError
 from backstream.messages import check_messages
 from backstream.server.asgi import Field, Request
 from backstream.server.auth import bearer_token
-from backstream.server.backends import render_options
 from backstream.server.bodies import ReceivedBody, read_request
-from backstream.server.catalog import Entry
 from backstream.server.framing import accepts_json_lines, choose_framing, wants_own_types
 from backstream.server.members import for_provider
 from backstream.server.presence import patient
 from backstream.server.routing import Exchange
 from backstream.server.stream_out import stream_answer
+from backstream.server.targets import find_target
 
 __all__ = ["converse"]
 
@@ -48,52 +46,34 @@ async def converse(exchange: Exchange) -> None:
 async def _answer(exchange: Exchange, body: ReceivedBody) -> None:
     members, record, settings = body.members, exchange.record, exchange.settings
     asked = members.get("model")
-    entry = await exchange.catalog.choose(members.get("provider"), asked if isinstance(asked, str) else "")
-    model, unresolved = _resolve(entry, asked if isinstance(asked, str) else "")
-    record.provider, record.stream = entry.name, True
-    record.note_model(model, entry.known_models)
-    exchange.admission.check_model(exchange, entry.name, model, asked if isinstance(asked, str) else "")
+    record.stream = True
+    target = await find_target(exchange, members.get("provider"), asked if isinstance(asked, str) else "")
     framing = choose_framing(exchange.request, members, settings.framing, forced=exchange.forced_framing)
 
     def start() -> object:
         if not isinstance(asked, str | None):
             raise InvalidRequestError(f"model is a {type(asked).__name__}", "use text")
-        if unresolved is not None:
-            raise unresolved
+        if target.failure is not None:
+            raise target.failure
         messages: Any = members.get("messages")
         check_messages(messages)
         key = _provider_key(members, _spare_token(exchange))
-        options = render_options(entry.provider, exchange.ask())
-        return entry.provider.create_async_generator(
-            model, messages, media=body.media, api_key=key, **_parameters(members), **options
-        )
+        return target.ask(messages, body.media, key, _parameters(members), exchange.ask())
 
-    await stream_answer(
-        start,
-        intro=_intro(entry, model),
-        fields=_fields(exchange.request, framing, record.id),
-        renderer=BackendApiRenderer(framing, own_types=wants_own_types(exchange.request)),
-        keepalive_seconds=settings.keepalive_seconds,
-        receive=exchange.receive,
-        send=exchange.send,
-        record=record,
-        interruption=exchange.interruption,
-    )
-
-
-def _resolve(entry: Entry, model: str) -> tuple[str, Exception | None]:
-    """Return the provider's word for a model; with what it raised instead, to be told where the answer would be."""
     try:
-        return entry.resolve(model), None
-    except Exception as error:  # noqa: BLE001 - a provider's code
-        return model, error
-
-
-def _intro(entry: Entry, model: str) -> list[RawResponse]:
-    intro: list[RawResponse] = [ProviderInfo(provider=entry.card(model))]
-    if entry.parameters:
-        intro.append(Parameters(parameters={**entry.parameters, "provider": entry.name, "model": model}))
-    return intro
+        await stream_answer(
+            start,
+            intro=target.intro,
+            fields=_fields(exchange.request, framing, record.id),
+            renderer=BackendApiRenderer(framing, own_types=wants_own_types(exchange.request)),
+            keepalive_seconds=settings.keepalive_seconds,
+            receive=exchange.receive,
+            send=exchange.send,
+            record=record,
+            interruption=exchange.interruption,
+        )
+    finally:
+        target.note(exchange)  # of a routing list it is known only now
 
 
 def _fields(request: Request, framing: Framing, request_id: str) -> list[Field]:
