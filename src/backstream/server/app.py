@@ -131,7 +131,7 @@ class Gateway:
             record.status = refusal.status
             await _refuse(answer, refusal, request)
         except BackstreamError as error:
-            if answer.started or not answer.dialect:
+            if answer.started:
                 raise
             record.note_failure(error, "refused" if isinstance(error, CallerError) else "failed")
             record.status = await _refuse_in_dialect(answer, error, request)
@@ -263,6 +263,11 @@ async def _refuse(answer: _Answer, refusal: RequestRefused, request: Request) ->
 
 
 async def _refuse_in_dialect(answer: _Answer, error: BackstreamError, request: Request) -> int:
+    if not answer.dialect:  # the backend-api tells a provider's errors in its stream; this is another
+        status = error.status_hint
+        retry = [(b"retry-after", b"1")] if error.retryable else []
+        await _refuse(answer, Refusal(status, str(error), retry), request)
+        return status
     status, body, fields = refuse_in(dialect_for(answer.dialect), error)
     await send_plain(answer.send, status, body, fields, head_only=request.method == "HEAD")
     return status

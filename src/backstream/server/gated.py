@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from backstream.dialects.base import Dialect
 from backstream.dialects.relay import FrameRelay
-from backstream.errors import BackstreamError, IncompleteStream
+from backstream.errors import BackstreamError, IncompleteStream, ProviderError
 from backstream.options import CallOptions
 from backstream.providers.result import BlockSource
 from backstream.reply import Block, End, has_content
@@ -75,6 +75,9 @@ class GatedAnswer:
             return [End("incomplete", ("disconnected",), error)]
         except BackstreamError as error:
             return [End("failed", (type(error).__name__,), error)]
+        except Exception as error:  # noqa: BLE001 - a provider's code: what it raises is told by its name alone
+            name = type(error).__name__
+            return [End("failed", (name,), ProviderError(f"the provider failed ({name})"))]
 
     def abort(self) -> None:
         """Close the provider's answer now."""

@@ -134,8 +134,8 @@ async def _stream(
             if data:
                 await outlet.write(data)
             block = await gated.read_block()
-    except asyncio.CancelledError:
-        stopped = exchange.interruption.take() if outlet.is_open else None
+    except (asyncio.CancelledError, Exception):  # a provider may turn the one into the other
+        stopped = exchange.interruption.take() if outlet.is_open and not watch.gone else None
         if stopped is None:
             raise
         waiting.cancel()
