@@ -13,7 +13,9 @@ from backstream.errors import ConfigurationError
 from backstream.server import Settings, create_app
 from backstream.server.asgi import Request
 from backstream.server.records import RequestRecord
+from backstream.server.routes import ROUTES
 from backstream.server.telemetry import (
+    OPERATIONS,
     call_attributes,
     call_name,
     metric_attributes,
@@ -74,6 +76,7 @@ def test_a_model_that_is_not_known_is_not_told(model: str | None) -> None:
 
 
 def test_other_operations_have_their_names() -> None:
+    assert set(OPERATIONS) <= {route.name for route in ROUTES}
     assert call_name(record_of(route="embeddings", model="m")) == "embeddings m"
 
 

@@ -20,6 +20,7 @@ from backstream.server.telemetry_setup import Sdk
 from backstream.server.trace import TraceContext
 
 __all__ = [
+    "OPERATIONS",
     "Telemetry",
     "call_attributes",
     "call_name",
@@ -42,13 +43,10 @@ _PROVIDERS: Final[Mapping[str, str]] = {
 }
 """Where the conventions have a name of their own for a provider."""
 
-_OPERATIONS: Final[Mapping[str, str]] = {
-    "embeddings": "embeddings",
-    "ollama-embed": "embeddings",
-    "ollama-embeddings": "embeddings",
-    "gemini-embed": "embeddings",
-    "gemini-embed-batch": "embeddings",
-    "images": "image_generation",
+OPERATIONS: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("embeddings", "ollama-embed", "ollama-embeddings"), "embeddings"),
+    **dict.fromkeys(("gemini-embed", "gemini-batch-embed", "gemini-v1-embed", "gemini-v1-batch-embed"), "embeddings"),
+    **dict.fromkeys(("images", "image-edits"), "image_generation"),
     "speech": "text_to_speech",
     "transcriptions": "speech_to_text",
 }
@@ -128,7 +126,7 @@ def call_attributes(record: RequestRecord) -> Attributes:
 
 
 def _operation(record: RequestRecord) -> str:
-    return _OPERATIONS.get(record.route, "chat")
+    return OPERATIONS.get(record.route, "chat")
 
 
 def _model(record: RequestRecord) -> str | None:
