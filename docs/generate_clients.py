@@ -40,6 +40,7 @@ ROWS = """\
 | text, stream | system and user text arrive; the whole answer is shown, as complete; streamed, in several pieces |
 | reasoning | streamed, apart from the text |
 | tools | two parallel calls, streamed; then a second turn with both results |
+| reasoning, then tools | the same after reasoning; signed reasoning comes back where the footnote says so |
 | image in | a picture arrives byte for byte |
 | structured | a JSON schema arrives in the back-end's form, and the answer is parsed by it |
 | usage | the exact numbers, of a whole answer and of a streamed one |

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from conformance.sdk.scenarios import TOLD
+from conformance.sdk.vendors.said import KEPT
+
 
 class Client(NamedTuple):
     """One client.
@@ -42,13 +45,17 @@ _OPENAI_ERRORS: Mapping[Any, Mapping[str, Any]] = {
     "error_in_stream": {"error_class": "APIError"},
     "cut": {"error_class": "APIError"},
 }
-_RESPONSES_ERRORS = {
+_SIGNED = "the reasoning comes back as it was signed"
+_BREAKS_QUIETLY = "the package raises nothing; it hands out an event that says so"
+_RESPONSES = {
     **_OPENAI_ERRORS,
+    ("openai_responses", "reasoning_tools"): {"text": TOLD + KEPT},
     "error_in_stream": {"error_class": "ResponseFailedEvent"},
     "cut": {"error_class": "ResponseFailedEvent"},
 }
-_ANTHROPIC_ERRORS = {
+_ANTHROPIC = {
     **_OPENAI_ERRORS,
+    ("anthropic_messages", "reasoning_tools"): {"text": TOLD + KEPT},
     "error_in_stream": {"error_class": "APIStatusError"},
     "cut": {"error_class": "APIStatusError"},
 }
@@ -70,12 +77,21 @@ CLIENTS = {
             "openai (PyPI), responses",
             "openai",
             "openai_responses_client.py",
-            _RESPONSES_ERRORS,
-            remarks=dict.fromkeys(
-                ("error_in_stream", "cut"), "the package raises nothing; it hands out an event that says so"
-            ),
+            _RESPONSES,
+            remarks={
+                "error_in_stream": _BREAKS_QUIETLY,
+                "cut": _BREAKS_QUIETLY,
+                ("openai_responses", "reasoning_tools"): _SIGNED,
+            },
         ),
-        Client("anthropic", "anthropic (PyPI)", "anthropic", "anthropic_client.py", _ANTHROPIC_ERRORS),
+        Client(
+            "anthropic",
+            "anthropic (PyPI)",
+            "anthropic",
+            "anthropic_client.py",
+            _ANTHROPIC,
+            remarks={("anthropic_messages", "reasoning_tools"): _SIGNED},
+        ),
         Client(
             "ollama",
             "ollama (PyPI)",

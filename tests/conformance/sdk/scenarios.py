@@ -87,6 +87,11 @@ SCENARIOS: Mapping[str, Scenario] = {
         "tools",
         {"tool_calls": [{"name": call.name, "arguments": call.arguments} for call in CALLS], "text": TOLD},
     ),
+    "reasoning_tools": Scenario(
+        "reasoning, then tools",
+        {"tool_calls": [{"name": call.name, "arguments": call.arguments} for call in CALLS], "text": _begins(TOLD)},
+        asked="tools",
+    ),
     "image": Scenario("image in", {"text": IMAGE_DIGEST}, "echo", {"text": _holds(IMAGE_DIGEST)}),
     "structured": Scenario("structured", {"parsed": PARSED}),
     "usage": Scenario(
@@ -134,8 +139,9 @@ def expected_of(provider: str, scenario: str, of_client: Mapping[Any, Seen]) -> 
     known = SCENARIOS[scenario]
     wanted = known.echo_expected if provider == "echo" else known.expected
     of_provider, _ = OF_PROVIDERS.get((provider, scenario), ({}, ""))
-    asked = known.asked or scenario
-    for other in (of_provider, of_client.get(asked, {}), of_client.get((provider, asked), {})):
+    names = dict.fromkeys((known.asked or scenario, scenario))
+    of_clients = [of_client.get(key, {}) for name in names for key in (name, (provider, name))]
+    for other in (of_provider, *of_clients):
         wanted = {**wanted, **other}
     return {name: value for name, value in wanted.items() if value is not ...}
 

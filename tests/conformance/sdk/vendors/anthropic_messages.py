@@ -10,7 +10,7 @@ from base64 import b64decode
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from conformance.sdk.vendors.said import BROKEN, INPUT_TOKENS, OUTPUT_TOKENS, Asked, Said, fill, text_of
+from conformance.sdk.vendors.said import BROKEN, INPUT_TOKENS, OUTPUT_TOKENS, THOUGHT, Asked, Said, fill, text_of
 
 URL_PATH = "/v1"
 STREAM_TYPE = "text/event-stream; charset=utf-8"
@@ -52,6 +52,7 @@ def read(path: str, body: Mapping[str, Any]) -> Asked:
         tools=[tool["name"] for tool in body.get("tools", ())],
         results={block["tool_use_id"]: text_of(block["content"]) for block in blocks if block["type"] == "tool_result"},
         made={block["id"]: block["name"] for block in blocks if block["type"] == "tool_use"},
+        kept=any(block.get("signature") == SIGNATURE and block["thinking"] == "".join(THOUGHT) for block in blocks),
         schema=(body.get("output_config", {}).get("format") or {}).get("schema"),
     )
 

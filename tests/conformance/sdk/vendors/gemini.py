@@ -47,6 +47,7 @@ def read(path: str, body: Mapping[str, Any]) -> Asked:
         images=[b64decode(part["inlineData"]["data"]) for part in parts if "inlineData" in part],
         tools=[function["name"] for function in functions],
         results={each["name"]: next(iter(each["response"].values())) for each in answers},
+        kept=any(part.get("thoughtSignature") == SIGNATURE for part in parts if "functionCall" in part),
         schema=settings.get("responseJsonSchema") or settings.get("responseSchema"),
     )
 

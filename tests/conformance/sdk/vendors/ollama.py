@@ -9,7 +9,7 @@ from base64 import b64decode
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from conformance.sdk.vendors.said import BROKEN, INPUT_TOKENS, OUTPUT_TOKENS, Asked, Said, fill
+from conformance.sdk.vendors.said import BROKEN, INPUT_TOKENS, OUTPUT_TOKENS, THOUGHT, Asked, Said, fill
 
 URL_PATH = ""
 STREAM_TYPE = "application/x-ndjson"
@@ -35,6 +35,7 @@ def read(path: str, body: Mapping[str, Any]) -> Asked:
         images=[b64decode(image) for turn in turns for image in turn.get("images") or ()],
         tools=[tool["function"]["name"] for tool in body.get("tools", ())],
         results={turn["tool_name"]: turn["content"] for turn in turns if turn["role"] == "tool"},
+        kept=any(turn.get("thinking") == "".join(THOUGHT) for turn in turns),
         schema=form if isinstance(form, dict) else None,
     )
 

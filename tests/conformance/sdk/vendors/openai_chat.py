@@ -10,7 +10,7 @@ from base64 import b64decode
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from conformance.sdk.vendors.said import BROKEN, INPUT_TOKENS, OUTPUT_TOKENS, Asked, Said, fill, text_of
+from conformance.sdk.vendors.said import BROKEN, INPUT_TOKENS, OUTPUT_TOKENS, THOUGHT, Asked, Said, fill, text_of
 
 URL_PATH = "/v1"
 STREAM_TYPE = "text/event-stream; charset=utf-8"
@@ -61,6 +61,7 @@ def read(path: str, body: Mapping[str, Any]) -> Asked:
         made={
             call["id"]: call["function"]["name"] for each in body["messages"] for call in each.get("tool_calls") or ()
         },
+        kept=any(message.get("reasoning_content") == "".join(THOUGHT) for message in body["messages"]),
         schema=form["json_schema"]["schema"] if form.get("type") == "json_schema" else None,
     )
 

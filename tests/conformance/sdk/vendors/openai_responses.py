@@ -14,6 +14,7 @@ from conformance.sdk.vendors.said import BROKEN, INPUT_TOKENS, OUTPUT_TOKENS, As
 
 URL_PATH = "/v1"
 STREAM_TYPE = "text/event-stream; charset=utf-8"
+ENCRYPTED = "gAAAAABencrypted1"
 
 _RESPONSE = (
     '{"id":"resp_1","object":"response","created_at":1763800000,"status":«status»,"background":false,"error":«error»,'
@@ -70,6 +71,7 @@ def read(path: str, body: Mapping[str, Any]) -> Asked:
         tools=[tool["name"] for tool in body.get("tools", ())],
         results={each["call_id"]: text_of(each["output"]) for each in items if each["type"] == "function_call_output"},
         made={each["call_id"]: each["name"] for each in items if each["type"] == "function_call"},
+        kept=any(each.get("encrypted_content") == ENCRYPTED and each["id"] == "rs_1" for each in items),
         schema=form.get("schema"),
     )
 
@@ -81,7 +83,8 @@ def _item_of(call: Call, index: int, status: str = "completed", arguments: str |
 
 
 def _reasoning(said: Said) -> dict[str, Any]:
-    return {"id": "rs_1", "type": "reasoning", "summary": [{"type": "summary_text", "text": said.thought}]}
+    summary = [{"type": "summary_text", "text": said.thought}]
+    return {"id": "rs_1", "type": "reasoning", "encrypted_content": ENCRYPTED, "summary": summary}
 
 
 def _message(said: Said) -> dict[str, Any]:
@@ -133,7 +136,7 @@ def stream(said: Said) -> Iterator[bytes]:
 
 def _stream_reasoning(writer: _Writer, said: Said) -> Iterator[bytes]:
     known = {"id": "rs_1", "index": 0}
-    item = {"id": "rs_1", "type": "reasoning", "summary": []}
+    item = {"id": "rs_1", "type": "reasoning", "encrypted_content": ENCRYPTED, "summary": []}
     yield writer.event(_ITEM, "response.output_item.added", index=0, item=item)
     part = {"type": "summary_text", "text": ""}
     yield writer.event(_SUMMARY_PART, "response.reasoning_summary_part.added", part=part, **known)

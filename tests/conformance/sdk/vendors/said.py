@@ -19,6 +19,7 @@ THOUGHT = ("The user greets. ", "I greet back.")
 PARSED = {"city": "Tromsø", "celsius": -4}
 INPUT_TOKENS, OUTPUT_TOKENS = 11, 7
 RETRY_AFTER_SECONDS = 7
+KEPT = "The reasoning came back."
 REFUSED = "The upstream says no."
 BROKEN = "The upstream broke."
 
@@ -46,6 +47,7 @@ class Asked(NamedTuple):
         made: The names of the tools by the ids of the calls, as the request repeats them: clients whose own protocol
             has no ids have not kept them.
         schema: The schema that the answer shall have.
+        kept: Whether the reasoning before came back as the vendor wants it: with its signature, where it has one.
     """
 
     scenario: str
@@ -57,6 +59,7 @@ class Asked(NamedTuple):
     results: Mapping[str, str] = {}
     made: Mapping[str, str] = {}
     schema: Mapping[str, Any] | None = None
+    kept: bool = False
 
 
 class Said(NamedTuple):
@@ -97,6 +100,13 @@ def say(asked: Asked) -> Said:
         return Said(PIECES, thoughts=THOUGHT)
     if asked.scenario == "tools":
         return _say_tools(asked)
+    if asked.scenario == "reasoning_tools":
+        said = _say_tools(asked)
+        return (
+            said._replace(pieces=[*said.pieces, KEPT * asked.kept])
+            if asked.results
+            else said._replace(thoughts=THOUGHT)
+        )
     if asked.scenario == "image":
         return Said([hashlib.sha256(image).hexdigest() for image in asked.images] or ["no picture arrived"])
     if asked.scenario == "structured":
