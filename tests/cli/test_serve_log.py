@@ -38,10 +38,11 @@ def record_of(**values: Any) -> RequestRecord:
 
 def test_a_line_of_text(capsys: pytest.CaptureFixture[str]) -> None:
     show_requests("text")
-    record_of(route="health", status=200, provider="a\x1b[2Jb").write()
+    record_of(route="health", status=200, provider="a\x1b[2Jb\x9b").write()
     line = capsys.readouterr().err
     assert re.fullmatch(
-        r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z id=[0-9a-f]{16} route=health provider=\"a\\u001b\[2Jb\" status=200 "
+        r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z id=[0-9a-f]{16} "
+        r"route=health provider=\"a\\u001b\[2Jb\ufffd\" status=200 "
         r"end=complete chunks=0 seconds=[0-9.e-]+\n",
         line,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import time
 from collections.abc import Callable, Iterator
@@ -31,9 +32,13 @@ class _OneLine(logging.Formatter):
         return harmless(" ".join(text.split("\n")))
 
 
+@functools.lru_cache(1)
+def _second(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+
+
 def _time(record: logging.LogRecord) -> str:
-    seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-    return f"{seconds}.{int(record.msecs):03}Z"
+    return f"{_second(int(record.created))}.{int(record.msecs):03}Z"
 
 
 class _RequestText(_OneLine):

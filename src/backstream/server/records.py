@@ -6,6 +6,7 @@ Never content, never keys. The list of what is logged is closed; nothing else of
 from __future__ import annotations
 
 import logging
+import re
 import secrets
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -26,6 +27,7 @@ _LOGGER: Final = logging.getLogger("backstream.server")
 
 Ending = Literal["complete", "incomplete", "failed", "cancelled", "refused"]
 
+_PLAIN: Final = re.compile(r'[^ "=\\]+')
 _NOTED: Final = frozenset({Start, Usage, Finish, End})
 
 
@@ -206,12 +208,11 @@ def render_line(values: Mapping[str, Any]) -> str:
 
 
 def _text(value: object) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    text = str(value)
-    if text.isprintable() and not any(mark in text for mark in ' "=\\') and text:
-        return text
-    return msgspec.json.encode(text).decode()
+    if not isinstance(value, str):
+        return ("yes" if value else "no") if isinstance(value, bool) else str(value)
+    if value.isprintable() and _PLAIN.fullmatch(value):
+        return value
+    return msgspec.json.encode(value).decode()
 
 
 def _joined(before: Usage, after: Usage) -> dict[str, Any]:
