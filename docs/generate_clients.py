@@ -44,7 +44,7 @@ ROWS = """\
 | image in | a picture arrives byte for byte |
 | structured | a JSON schema arrives in the back-end's form, and the answer is parsed by it |
 | usage | the exact numbers, of a whole answer and of a streamed one |
-| error 429 … 404 | the back-end refuses; the SDK raises its own class for it, with the status and the time to wait |
+| error 429 … 404 | the back-end refuses; the SDK raises its own class, with status, time to wait and request id |
 | error in stream, cut | the back-end fails, or the connection breaks; what came is kept, and there is no normal end |
 | end without a word | the answer ends as HTTP has it, without the vendor's word for done: no normal end either |
 | cancel | the SDK closes the stream; the connection to the back-end is closed |

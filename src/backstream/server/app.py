@@ -241,7 +241,10 @@ class _Answer:
             self.started = True
             fields = [field for field in message["headers"] if field[0] != b"x-request-id"]
             closing = [_CLOSE] if self._closing and _CLOSE not in fields else []
-            message["headers"] = [*fields, self._request_id, *closing, *self.extra_fields]
+            ids = [self._request_id]
+            if self.dialect == "anthropic_messages":  # the name by which Anthropic's SDKs show it
+                ids.append((b"request-id", self._request_id[1]))
+            message["headers"] = [*fields, *ids, *closing, *self.extra_fields]
         await self._send(message)
 
 

@@ -37,11 +37,15 @@ class Client(NamedTuple):
         return self.package.partition(" ")[0]
 
 
+def _is_id(value: Any) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
 _OPENAI_ERRORS: Mapping[Any, Mapping[str, Any]] = {
-    "error_429": {"error_class": "RateLimitError"},
-    "error_401": {"error_class": "AuthenticationError"},
-    "error_400": {"error_class": "BadRequestError"},
-    "error_404": {"error_class": "NotFoundError"},
+    "error_429": {"error_class": "RateLimitError", "request_id": _is_id},
+    "error_401": {"error_class": "AuthenticationError", "request_id": _is_id},
+    "error_400": {"error_class": "BadRequestError", "request_id": _is_id},
+    "error_404": {"error_class": "NotFoundError", "request_id": _is_id},
     "error_in_stream": {"error_class": "APIError"},
     "cut": {"error_class": "APIError"},
 }

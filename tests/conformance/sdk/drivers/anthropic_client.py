@@ -99,8 +99,12 @@ def refused(model):
     try:
         create(model)
     except anthropic.APIStatusError as error:
-        shown = error.response.headers.get("retry-after")
-        return {"error_class": name_of(error), "status": error.status_code, "retry_after": shown}
+        return {
+            "error_class": name_of(error),
+            "status": error.status_code,
+            "retry_after": error.response.headers.get("retry-after"),
+            "request_id": error.request_id,
+        }
     return {}
 
 

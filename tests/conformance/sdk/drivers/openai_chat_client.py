@@ -111,6 +111,7 @@ def refused(model):
             "error_class": name_of(error),
             "status": error.status_code,
             "retry_after": error.response.headers.get("retry-after"),
+            "request_id": error.request_id,
         }
     return {}
 

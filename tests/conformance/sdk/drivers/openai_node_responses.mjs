@@ -89,7 +89,8 @@ async function refused(model) {
     await create(model);
   } catch (error) {
     if (!(error instanceof OpenAI.APIError)) throw error;
-    return { error_class: nameOf(error), status: error.status, retry_after: error.headers.get("retry-after") };
+    const shown = { retry_after: error.headers.get("retry-after"), request_id: error.requestID };
+    return { error_class: nameOf(error), status: error.status, ...shown };
   }
   return {};
 }
