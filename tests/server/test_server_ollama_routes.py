@@ -172,7 +172,7 @@ async def test_ollamas_own_parameters_reach_an_ollama() -> None:
 async def test_embeddings_of_a_provider_without() -> None:
     async with running() as server:
         answer = await server.ask("POST", "/api/embed", {"model": "echo", "input": "a"})
-    assert answer.status == 400
+    assert answer.status == 404
     assert "Echo offers no embeddings" in answer.json()["error"]
 
 

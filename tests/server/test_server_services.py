@@ -164,14 +164,14 @@ async def test_a_providers_refusal_keeps_its_status_and_wait() -> None:
 async def test_a_provider_that_has_no_such_service(path: str, body: dict[str, Any]) -> None:
     async with running() as server:
         answer = await post(server, path, {"model": "echo", **body})
-        assert answer.status == 400
-        assert answer.json()["error"]["code"] == "unsupported"
+        assert answer.status == 404
+        assert answer.json()["error"]["code"] == "model_not_found"
         assert "Echo offers no" in answer.message
     known = msgspec.structs.replace(row("anthropic"), url="http://127.0.0.1:9/v1")
     async with running([DialectProvider(known, "key-of-nobody")]) as server:
         answer = await post(server, path, {"model": "anthropic/m", **body})
-        assert answer.status == 400
-        assert answer.json()["error"]["code"] == "unsupported"
+        assert answer.status == 404
+        assert answer.json()["error"]["code"] == "model_not_found"
 
 
 async def test_a_key_is_asked_for_and_its_name_logged(tmp_path: Any, caplog: Any) -> None:

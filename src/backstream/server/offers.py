@@ -9,7 +9,8 @@ from typing import Any, Final, NamedTuple
 
 from backstream.chunks import Usage
 from backstream.dialects.base import Dialect
-from backstream.errors import InvalidRequestError, UnsupportedFeatureError
+from backstream.dialects.services import services_for
+from backstream.errors import InvalidRequestError, ModelNotFoundError
 from backstream.options import CallOptions
 from backstream.providers.dialect_provider import DialectProvider
 from backstream.server.backends import BackEnd, with_own_keys
@@ -20,6 +21,7 @@ from backstream.server.routing import Exchange
 __all__ = ["Offer", "Sound", "find_offer"]
 
 _WORDS: Final = {"embed": "embeddings", "images": "images", "speech": "speech", "transcribe": "transcriptions"}
+_PATHS: Final = {service: f"{words}_path" for service, words in _WORDS.items()}
 _ARGUMENTS: Final[Mapping[str, frozenset[str]]] = {
     "embed": frozenset({"input"}),
     "images": frozenset({"prompt", "mask"}),
@@ -42,15 +44,14 @@ class Offer:
         dialect: The name of the dialect its provider speaks; ``""`` where that is not known.
 
     Raises:
-        UnsupportedFeatureError: The provider does not give it.
+        ModelNotFoundError: The provider does not give it.
     """
 
     def __init__(self, back_end: BackEnd, service: str, options: CallOptions | None = None) -> None:
         found = getattr(back_end.provider, service, None)
-        if not callable(found):
-            raise UnsupportedFeatureError(
-                f"{back_end.name} offers no {_WORDS[service]}", "name a model of another provider"
-            )
+        if not callable(found) or not _has(back_end.provider, service):
+            problem = f"{back_end.name} offers no {_WORDS[service]}; name a model of another provider"
+            raise ModelNotFoundError(problem, status=404)
         self._back_end = back_end
         self._method: Callable[..., Any] = found
         self._taken = _ARGUMENTS[service]
@@ -107,6 +108,13 @@ class Sound(NamedTuple):
     blocks: AsyncIterator[bytes]
 
 
+def _has(provider: object, service: str) -> bool:
+    """Tell whether a provider of the table has a service: every one has the methods."""
+    if not isinstance(provider, DialectProvider):
+        return True
+    return getattr(provider.row, _PATHS[service]) is not None and services_for(provider.dialect.name) is not None
+
+
 async def _once(data: bytes) -> AsyncIterator[bytes]:
     yield data
 
@@ -121,7 +129,7 @@ async def find_offer(exchange: Exchange, members: Mapping[str, Any], service: st
 
     Raises:
         InvalidRequestError: The model is no text.
-        UnsupportedFeatureError: The provider that is meant does not give it.
+        ModelNotFoundError: The provider that is meant does not give it.
         BackstreamError: There is none, or it cannot be asked.
         Refusal: The client's key may not use it.
     """

@@ -43,7 +43,10 @@ def parse_request(body: Mapping[str, Any], path: str, quirks: Quirks) -> Request
     _parse_voice(config, known)
     _parse_tier(members, known)
     turns = parse_instruction(take(members, "systemInstruction"), quirks)
-    turns += parse_contents(take(members, "contents"), quirks)
+    contents = take(members, "contents")
+    if contents is None and turns:
+        raise InvalidRequestError("contents is missing", "send at least one")
+    turns += parse_contents(contents, quirks)
     tools = _parse_tools(take(members, "tools"))
     tools, choice = _parse_calling(members, tools)
     if config:

@@ -48,30 +48,27 @@ def parse_embed(members: Mapping[str, Any], where: str = "") -> tuple[str, dict[
         raise UnsupportedFeatureError(f"{where}content: only text is embedded here", "send parts with text")
     found = {_NAMES[name]: value for name, value in members.items() if name in _NAMES and value is not None}
     dimensions = found.get("dimensions", 1)
-    if not isinstance(dimensions, int) or isinstance(dimensions, bool) or dimensions < 1:
-        raise InvalidRequestError(f"{where}outputDimensionality is no positive number")
+    if not isinstance(dimensions, int | float) or isinstance(dimensions, bool) or dimensions < 1 or dimensions % 1:
+        raise InvalidRequestError(f"{where}outputDimensionality is no positive whole number")
     if not all(isinstance(found.get(name, ""), str) for name in ("taskType", "title")):
         raise InvalidRequestError(f"{where}taskType or title is no text")
     return "".join(texts), found
 
 
-def parse_batch(members: Mapping[str, Any]) -> tuple[list[str], dict[str, Any]]:
-    """Read a batch of texts to embed, all with the same parameters.
+def parse_batch(members: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Read a batch of texts to embed.
 
     Returns:
-        The texts and their parameters; see :func:`parse_embed`.
+        Each text and its parameters; see :func:`parse_embed`.
 
     Raises:
         InvalidRequestError: Another shape.
-        UnsupportedFeatureError: The parameters differ, or it holds something else than text.
+        UnsupportedFeatureError: It holds something else than text.
     """
     requests = members.get("requests")
     if not isinstance(requests, list) or not requests or not all(isinstance(each, Mapping) for each in requests):
         raise InvalidRequestError("requests is no list of requests", "send at least one")
-    found = [parse_embed(each, f"requests[{index}].") for index, each in enumerate(requests)]
-    if any(settings != found[0][1] for _, settings in found):
-        raise UnsupportedFeatureError("the parameters of a batch differ", "send one batch for each set of them")
-    return [text for text, _ in found], found[0][1]
+    return [parse_embed(each, f"requests[{index}].") for index, each in enumerate(requests)]
 
 
 def render_embeddings(found: Embeddings, *, batch: bool) -> bytes:

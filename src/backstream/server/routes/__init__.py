@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from backstream.server.description import tell_description
 from backstream.server.routes.conversation import converse
 from backstream.server.routes.dialects import DIALECT_ROUTES
 from backstream.server.routes.health import tell_health, tell_ready
@@ -23,10 +24,11 @@ _BACKEND_API: Final = (
     Route("version", "/backend-api/v2/version", "GET", tell_version),
 )
 
-ROUTES: Final = (
+ROUTES: Final[tuple[Route, ...]] = (
     Route("health", "/healthz", "GET", tell_health, open=True),
     Route("ready", "/readyz", "GET", tell_ready, open=True),
     Route("metrics", "/metrics", "GET", tell_metrics),
+    Route("description", "/openapi.json", "GET", tell_description(lambda: ROUTES)),
     *_BACKEND_API,
     *DIALECT_ROUTES,
     *(Route(route.name, "/jsonl" + route.path, route.method, route.handler, framing="jsonl") for route in _BACKEND_API),

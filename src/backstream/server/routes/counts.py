@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from backstream.dialects.base import Dialect
+from backstream.errors import ModelNotFoundError, UnsupportedFeatureError
 from backstream.server.asgi import send_plain
 from backstream.server.choosing import choose
 from backstream.server.dialect_bodies import read_members
@@ -24,7 +25,11 @@ def count_in(dialect: Dialect) -> Handler:
             request = await asyncio.to_thread(dialect.parse_request, members, exchange.request.path)
             async with ClientWatch(exchange.receive):
                 back_end = await choose(exchange, request.model)
-                body = dialect.render_count(await back_end.count_tokens(request))
+                try:
+                    tokens = await back_end.count_tokens(request)
+                except UnsupportedFeatureError as error:  # as Google says it of a model that cannot
+                    raise ModelNotFoundError(error.problem, status=404) from None
+                body = dialect.render_count(tokens)
                 exchange.record.status = 200
                 await send_plain(exchange.send, 200, body, [(b"content-type", b"application/json")])
 

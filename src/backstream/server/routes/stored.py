@@ -8,7 +8,7 @@ from typing import Final
 
 from backstream.dialects.names import dialect_for
 from backstream.dialects.openai_responses.stored import render_deleted
-from backstream.errors import UnsupportedFeatureError
+from backstream.errors import InvalidRequestError, UnsupportedFeatureError
 from backstream.server.asgi import Refusal, send_plain
 from backstream.server.dialect_bodies import read_members
 from backstream.server.keeping import Keeping, load_response
@@ -17,6 +17,7 @@ from backstream.server.routing import Exchange, Handler, Route
 
 __all__ = ["RESPONSE_ROUTES"]
 
+_INSTEAD: Final = ("previous_response_id", "conversation", "prompt")
 _RESPONSES: Final = dialect_for("openai_responses")
 
 
@@ -32,6 +33,8 @@ async def respond(exchange: Exchange) -> None:
         members = await read_members(exchange)
         request = await asyncio.to_thread(_RESPONSES.parse_request, members, exchange.request.path)
         previous = request.previous_response_id
+        if not members.get("input") and members.get("input") != "" and not any(members.get(name) for name in _INSTEAD):
+            raise InvalidRequestError("the request has no input", "send a text, or at least one item")
         before = None if previous is None else await load_response(exchange, previous)
         await answer(exchange, _RESPONSES, request, Keeping(exchange, _RESPONSES, members, request, before))
 

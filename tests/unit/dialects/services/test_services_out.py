@@ -150,8 +150,11 @@ def test_what_our_provider_asks_of_gemini_is_read_by_our_server(texts: Any) -> N
     assert forms is not None
     rendered = forms.render_embeddings("/models", "m", texts, {"dimensions": 5, "taskType": "CLUSTERING"})
     members = json.loads(b"".join(rendered.body))  # type: ignore[arg-type]
-    parse: Any = gemini_out.parse_embed if isinstance(texts, str) else gemini_out.parse_batch
-    assert parse(members) == (texts, {"dimensions": 5, "taskType": "CLUSTERING"})
+    settings = {"dimensions": 5, "taskType": "CLUSTERING"}
+    if isinstance(texts, str):
+        assert gemini_out.parse_embed(members) == (texts, settings)
+    else:
+        assert gemini_out.parse_batch(members) == [(text, settings) for text in texts]
     found = forms.parse_embeddings(gemini_out.render_embeddings(VECTORS, batch=not isinstance(texts, str)))
     assert found.vectors == (VECTORS.vectors[:1] if isinstance(texts, str) else VECTORS.vectors)
 
@@ -175,9 +178,9 @@ def test_what_gemini_cannot_embed(members: Any, error: type[Exception]) -> None:
 
 
 def test_a_batch_with_differing_parameters_or_none() -> None:
-    content = {"content": {"parts": {"text": "a"}}}
-    with pytest.raises(UnsupportedFeatureError, match="differ"):
-        gemini_out.parse_batch({"requests": [content, {**content, "title": "t"}]})
+    content = {"content": {"parts": {"text": "a"}}, "outputDimensionality": 5.0}
+    found = gemini_out.parse_batch({"requests": [content, {**content, "title": "t"}]})
+    assert found == [("a", {"dimensions": 5}), ("a", {"dimensions": 5, "title": "t"})]
     for requests in (None, [], [5]):
         with pytest.raises(InvalidRequestError):
             gemini_out.parse_batch({"requests": requests})
