@@ -105,7 +105,7 @@ def test_a_defect_is_one_line(tmp_path: Path) -> None:
 
 
 def test_serve_answers_until_asked_to_stop(start) -> None:
-    process = start("serve", "--port", "0")
+    process = start("serve", "--port", "0", "--log", "off")
     url = process.stderr.readline().decode().split()[-1]
     said = process.stderr.readline().decode()  # before the end: what this buffers, communicate() does not see
     assert said == f"base URLs: OpenAI {url}/v1; Anthropic, Gemini, Ollama and g4f {url}\n"

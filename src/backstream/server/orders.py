@@ -97,14 +97,20 @@ class Orders:
         When its other end goes away, the server is to stop; so it is, once, when the process gets SIGTERM itself.
         """
         loop = asyncio.get_running_loop()
+        told = False
 
         def read() -> None:
+            nonlocal told
             numbers = os.read(descriptor, 64)
             if not numbers:
                 loop.remove_reader(descriptor)
                 self._ask_once(signal.SIGTERM)
             for number in numbers:
-                self.ask(number)
+                if number == RELOAD or told:
+                    self.ask(number)
+                else:  # no second order, where the process has had a signal of its own
+                    told = True
+                    self._ask_once(number)
 
         loop.add_reader(descriptor, read)
         try:
