@@ -50,6 +50,10 @@ class Program:
                     return line
         raise AssertionError(self.lines)
 
+    def children(self) -> list[int]:
+        listed = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
+        return [int(number) for number in listed.read_text().split()]
+
     def hang_up(self) -> None:
         self._process.send_signal(signal.SIGHUP)
 
@@ -143,6 +147,23 @@ async def test_a_faulty_file_leaves_the_old_one_in_force(tmp_path: Path) -> None
         await program.said("read again: my.toml")
         assert (await program.server.ask("GET", "/v1/models/now")).status == 404
         assert (await program.server.ask("GET", "/v1/models/then")).status == 200
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="children are found in /proc")
+async def test_a_worker_made_later_has_what_the_others_have(tmp_path: Path) -> None:
+    write(tmp_path, "[routes]\nnow = ['echo']\n")
+    async with serving(tmp_path, "--port", "0", "--workers", "2") as program:
+        write(tmp_path, "[routes]\nthen = ['echo']\n")
+        program.hang_up()
+        for _ in range(2):
+            await program.said("read again: my.toml")
+        write(tmp_path, "[routes]\nthen = 1\n")
+        for child in program.children():
+            os.kill(child, signal.SIGKILL)
+        for _ in range(2):
+            await program.said("another takes its place")
+        for _ in range(4):
+            assert (await program.server.ask("GET", "/v1/models/then")).status == 200
 
 
 # --- without a process ------------------------------------------------------------------------------------------------

@@ -159,6 +159,7 @@ def _serve(
     count: int,
 ) -> signal.Signals | None:
     """Serve with one process, this one, or with several."""
+    from backstream.cli.serving import Kept
     from backstream.server.app import create_app
     from backstream.server.ledger import Ledger
     from backstream.server.reload import Reloader
@@ -171,14 +172,14 @@ def _serve(
         return asyncio.run(serve_at(app, place, conduct))
     state_file = loaded.settings.state_file or default_state_path()
     Ledger(state_file)  # made before there are several who would make it at the same time
-    load = functools.partial(load, state_file=state_file)
+    kept = Kept(functools.partial(load, state_file=state_file), loaded)
 
     def make(worker: int) -> Any:
-        own_load = functools.partial(load, worker=worker)
-        own = own_load()
+        own = kept.of_worker(worker, state_file)
+        own_load = functools.partial(load, worker=worker, state_file=state_file)
         return create_app(providers, own.settings, registry=own.registry), Reloader(own_load, own)
 
-    return serve_with_workers(make, count, place, conduct)
+    return serve_with_workers(make, count, place, conduct, before_reload=kept.refresh)
 
 
 def _say_that_it_stops(answers: int | None) -> None:

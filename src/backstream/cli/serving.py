@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar
+
+import msgspec
 
 from backstream.errors import ConfigurationError
 from backstream.providers.table import ROWS
@@ -16,7 +20,7 @@ from backstream.server.place import Place
 from backstream.server.reload import Loaded
 from backstream.server.tls import TLSFiles
 
-__all__ = ["first_of", "load_served", "place_of", "served"]
+__all__ = ["Kept", "first_of", "load_served", "place_of", "served"]
 
 _T = TypeVar("_T")
 _ADDRESS: Final = frozenset({"host", "port", "tls_cert", "tls_key"})
@@ -61,6 +65,29 @@ def served(config: Config, *, with_registry: bool = True, **given: Any) -> Loade
     # everywhere but in this server itself, should it be found on its usual port
     table = {name: row for name, row in ROWS.items() if name != "backstream"}
     return Loaded(config, settings, Registry(config, table=table))
+
+
+class Kept:
+    """The last configuration that was right, for workers that are made later.
+
+    Args:
+        load: Reads it again.
+        first: What was read first.
+    """
+
+    def __init__(self, load: Callable[[], Loaded], first: Loaded) -> None:
+        self._load = load
+        self._last = first
+
+    def refresh(self) -> None:
+        """Read it again; what is wrong with it is for the workers to tell, which read it too."""
+        with contextlib.suppress(ConfigurationError):
+            self._last = self._load()
+
+    def of_worker(self, worker: int, state_file: Path) -> Loaded:
+        """Return it for one worker."""
+        settings = msgspec.structs.replace(self._last.settings, worker=worker, state_file=state_file)
+        return msgspec.structs.replace(self._last, settings=settings)
 
 
 def place_of(server: ServerConfig, **given: Any) -> Place:

@@ -41,6 +41,9 @@ def read_server(document: Document, table: Mapping[str, Any], *, trusted: bool) 
     for alone, other in (("tls_cert", "tls_key"), ("tls_key", "tls_cert")):
         if getattr(found, alone) is not None and getattr(found, other) is None:
             raise document.error(["server", alone], f"needs {other} beside it", "give both, as PEM files")
+    for name in ("host", "port"):
+        if found.socket is not None and getattr(found, name) is not None:
+            raise document.error(["server", "socket"], f"and {name} are both given", "listen on one of them")
     for proxy in found.trusted_proxies or ():
         if not _is_network(proxy):
             remedy = "use addresses like 10.0.0.2, networks like 10.0.0.0/8, or unix"

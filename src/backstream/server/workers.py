@@ -41,7 +41,14 @@ Reload: TypeAlias = Callable[[Gateway], Awaitable[None]]
 MakeApp: TypeAlias = Callable[[int], "tuple[Gateway, Reload | None]"]
 
 
-def serve_with_workers(make_app: MakeApp, count: int, place: Place, conduct: Conduct) -> signal.Signals | None:
+def serve_with_workers(
+    make_app: MakeApp,
+    count: int,
+    place: Place,
+    conduct: Conduct,
+    *,
+    before_reload: Callable[[], None] | None = None,
+) -> signal.Signals | None:
     """Serve with several processes until SIGINT or SIGTERM; call it where neither a loop nor a thread runs.
 
     Args:
@@ -50,6 +57,8 @@ def serve_with_workers(make_app: MakeApp, count: int, place: Place, conduct: Con
         count: How many workers there are.
         place: Where to listen.
         conduct: ``on_ready`` and ``on_stopping`` are called once, by the parent; ``on_reload`` never.
+        before_reload: Called by the parent before its workers are told to read their settings again, so that those
+            it makes later have them too.
 
     Returns:
         The signal that ended it.
@@ -61,7 +70,7 @@ def serve_with_workers(make_app: MakeApp, count: int, place: Place, conduct: Con
     if not hasattr(os, "fork"):
         raise ConfigurationError("this system cannot fork workers", "serve with one, the default")
     with bound(place, count) as groups, _Signals() as signals:
-        return _Parent(make_app, place, conduct, groups, signals).run()
+        return _Parent(make_app, place, conduct, groups, signals, before_reload=before_reload).run()
 
 
 def default_state_path(environment: Mapping[str, str] = os.environ) -> Path:
@@ -164,11 +173,14 @@ class _Parent:
         conduct: Conduct,
         groups: Sequence[Sequence[socket.socket]],
         signals: _Signals,
+        *,
+        before_reload: Callable[[], None] | None,
     ) -> None:
         self._make_app = make_app
         self._place = place
         self._conduct = conduct
         self._signals = signals
+        self._before_reload = before_reload
         self._workers = [_Worker(index, sockets) for index, sockets in enumerate(groups)]
         where = groups[0][0].getsockname()
         self._url = place.url(where[1] if isinstance(where, tuple) else 0)
@@ -225,6 +237,8 @@ class _Parent:
 
     def _take(self, number: int) -> None:
         if number == RELOAD:
+            if self._before_reload is not None:
+                self._before_reload()
             for worker in self._workers:
                 worker.order(number)
         elif number in STOP_SIGNALS:

@@ -29,7 +29,6 @@ def test_everything_that_can_be_said_of_the_server(tmp_path: Path) -> None:
         [server]
         host = "0.0.0.0"
         port = 9000
-        socket = "gateway.sock"
         tls_cert = "cert.pem"
         tls_key = "/etc/key.pem"
         root_path = "/llm"
@@ -60,7 +59,6 @@ def test_everything_that_can_be_said_of_the_server(tmp_path: Path) -> None:
     assert found == ServerConfig(
         host="0.0.0.0",
         port=9000,
-        socket=tmp_path / "gateway.sock",
         tls_cert=tmp_path / "cert.pem",
         tls_key=Path("/etc/key.pem"),
         root_path="/llm",
@@ -92,6 +90,10 @@ def test_everything_that_can_be_said_of_the_server(tmp_path: Path) -> None:
     )
 
 
+def test_a_unix_socket_lies_beside_the_file(tmp_path: Path) -> None:
+    assert load(tmp_path, "[server]\nsocket = 'gateway.sock'").server.socket == tmp_path / "gateway.sock"
+
+
 def test_client_keys_have_limits_and_may_stand_here(tmp_path: Path) -> None:
     found = load(tmp_path, f'[keys.laptop]\nmodels = ["echo"]\nrequests_per_minute = 5\nsha256 = "{DIGEST}"').keys
     assert found == {"laptop": KeyConfig(models=("echo",), requests_per_minute=5, sha256=DIGEST)}
@@ -116,6 +118,7 @@ def test_a_routing_list_is_a_list_or_a_table(tmp_path: Path) -> None:
         ("[server]\n\ntls_cert = 'hidden'", 3, "server.tls_cert needs tls_key beside it"),
         ("[server]\ntls_key = 'hidden'", 2, "server.tls_key needs tls_cert beside it"),
         ("[server]\ntrusted_proxies = ['::1', 'hidden']", 2, "server.trusted_proxies holds no address; use addresses"),
+        ("[server]\nport = 1\nsocket = 'hidden'", 3, "server.socket and port are both given; listen on one of them"),
         ("[server]\nlimits = 3", 2, "server.limits is no table"),
         ("[server.limits]\nmax_stream = 3", 2, "server.limits.max_stream is unknown; did you mean max_streams"),
         ("[server.limits]\nmax_streams = 0", 2, "server.limits.max_streams is wrong: expected `int` >= 1"),
