@@ -188,14 +188,11 @@ async def streams(order: Order) -> dict[str, Any]:
     for client in clients:
         for name, count in faults_of(client, events).items():
             faults[name] = faults.get(name, 0) + count
-    late = sum(
-        there - sent > LATE_MICROSECONDS
-        for client in clients
-        for sent, there in zip(client.sent, client.arrived, strict=True)
-    )
+    under_way = [there - sent for client in clients for sent, there in zip(client.sent, client.arrived, strict=True)]
+    late = {"late": sum(each > LATE_MICROSECONDS for each in under_way), "latest": max(under_way, default=0) / 1000}
     received = sum(len(client.numbers) for client in clients)
     figures = {"cpu": cpu, "wall": wall, "events": received, "reads": sum(client.reads for client in clients)}
-    return {**figures, **latency(clients), "late": late, "faults": faults}
+    return {**figures, **latency(clients), **late, "faults": faults}
 
 
 async def whole(order: Order) -> dict[str, Any]:
