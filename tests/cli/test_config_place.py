@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
-from backstream.cli.serving import first_of, place_of
+from backstream.cli.serving import Kept, first_of, place_of, served
 from backstream.errors import ConfigurationError
+from backstream.registry.config import Config, load_config
 from backstream.registry.server_config import ServerConfig
 from backstream.server.place import Place
+from backstream.server.reload import Loaded
 from backstream.server.tls import TLSFiles
 
 CERT, KEY, SOCKET = Path("c.pem"), Path("k.pem"), Path("s.sock")
@@ -45,6 +47,31 @@ def test_the_command_line_wins(configured: Any, given: Any, place: Place) -> Non
 def test_what_does_not_go_together(given: Any, problem: str) -> None:
     with pytest.raises(ConfigurationError, match=problem):
         place_of(ServerConfig(), **given)
+
+
+def test_a_worker_gets_the_last_configuration_that_was_right(tmp_path: Path) -> None:
+    path = tmp_path / "my.toml"
+
+    def load() -> Loaded:
+        return served(load_config(path, environ={}) if path.exists() else Config(), with_registry=False)
+
+    def streams() -> int:
+        return kept.of_worker(3, tmp_path / "state").settings.max_streams
+
+    path.write_text("[server.limits]\nmax_streams = 1\n")
+    kept = Kept(load, load())
+    assert kept.of_worker(3, tmp_path / "state").settings.worker == 3
+    path.write_text("[server.limits]\nmax_streams = 2\n")
+    assert streams() == 1
+    kept.refresh()
+    assert streams() == 2
+    for text in ("[server.limits]\nmax_streams = 0\n", None):
+        if text is None:
+            path.unlink()
+        else:
+            path.write_text(text)
+        kept.refresh()
+        assert streams() == 2
 
 
 def test_zero_is_given_too() -> None:

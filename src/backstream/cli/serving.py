@@ -82,7 +82,9 @@ class Kept:
     def refresh(self) -> None:
         """Read it again; what is wrong with it is for the workers to tell, which read it too."""
         with contextlib.suppress(ConfigurationError):
-            self._last = self._load()
+            found = self._load()
+            if found.config.document is not None or self._last.config.document is None:
+                self._last = found
 
     def of_worker(self, worker: int, state_file: Path) -> Loaded:
         """Return it for one worker."""
