@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         Refusal,
         Start,
         Suggestions,
+        Switched,
         Synthesize,
         Title,
         ToolCallDelta,
@@ -192,6 +193,7 @@ __all__ = [
     "StreamResponse",
     "StreamSession",
     "Suggestions",
+    "Switched",
     "SyncClient",
     "SyncStream",
     "Synthesize",
@@ -223,7 +225,7 @@ _HOMES = {
     "chunks": (
         "AuthEvent Citation Content Continue Conversation ErrorEvent Finish Log Login Logprobs Media Notice "
         "OpenResponse Parameters PartEnd PartStart Preview ProviderInfo RawResponse Reasoning Refusal Start "
-        "Suggestions Synthesize Title ToolCallDelta ToolCalls UpstreamHeaders UpstreamRequest UpstreamResponse Usage "
+        "Suggestions Switched Synthesize Title ToolCallDelta ToolCalls UpstreamHeaders UpstreamRequest UpstreamResponse Usage "
         "Variant"
     ),
     "credentials": "Secret",

@@ -95,9 +95,11 @@ class BackstreamError(Exception):
     Attributes:
         retryable: Whether the same call may succeed if made again.
         status_hint: The HTTP status a server should answer with when this error reaches it.
+        attempts: Where several routes were tried: the name of each, with the class name of its error, or ``silence``.
     """
 
     retryable: bool = False
+    attempts: Sequence[tuple[str, str]] = ()
     status_hint: ClassVar[int] = 500
 
 

@@ -34,6 +34,7 @@ EVENTS: list[tuple[dict[str, Any], str, str]] = [
     ({"type": "preview", "preview": "p", "urls": "u", "alt": "a"}, "Preview", ""),
     ({"type": "title", "title": "T"}, "Title", ""),
     ({"type": "suggestions", "suggestions": ["a?", "b?"]}, "Suggestions", ""),
+    ({"type": "switched", "from": "a/m", "to": "b/m", "why": "silence", "kept": "all"}, "Switched", ""),
     ({"type": "synthesize", "synthesize": {"provider": "P", "data": {"text": "say"}}}, "Synthesize", ""),
     ({"type": "tool_calls", "tool_calls": [{"id": "c1", "type": "function"}]}, "ToolCalls", ""),
     ({"type": "variant", "variant": "v"}, "Variant", ""),

@@ -20,6 +20,7 @@ __all__ = [
     "Preview",
     "ProviderInfo",
     "Suggestions",
+    "Switched",
     "Synthesize",
     "Title",
     "UpstreamHeaders",
@@ -81,6 +82,23 @@ class Suggestions(Typed, frozen=True, tag="suggestions"):
 
     type: ClassVar[str] = "suggestions"
     suggestions: Maybe[list[str]] = None
+
+
+class Switched(Typed, frozen=True, tag="switched"):
+    """Another route goes on with the answer.
+
+    Attributes:
+        from_: The route that was left, as ``provider/model``; on the wire ``from``.
+        to: The route that goes on.
+        why: The class name of the error that made it so, or ``silence``.
+        kept: What of the answer before it still holds: ``all``, or ``nothing``: then discard what came before.
+    """
+
+    type: ClassVar[str] = "switched"
+    from_: Maybe[str] = msgspec.field(name="from", default=None)
+    to: Maybe[str] = None
+    why: Maybe[str] = None
+    kept: Maybe[str] = None
 
 
 class Synthesize(Typed, frozen=True, tag="synthesize"):

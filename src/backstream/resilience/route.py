@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
@@ -9,7 +11,7 @@ import msgspec
 from backstream.options import CallOptions
 from backstream.providers.result import BlockSource
 
-__all__ = ["Ask", "Route"]
+__all__ = ["Ask", "Route", "ask_with", "route_of"]
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
@@ -18,12 +20,33 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         options: The local options; the clocks in it are those of one attempt, but for ``total``.
         ends_at: When the whole call is over, by the loop's clock; ``None`` for never.
+        total_seconds: How long the whole call may take, for the error that says it was over.
         prefix: The text of the answer that the caller has already, for a route that takes the begin of an answer.
+        leaves_at: When a silent route is left for the next one, by the loop's clock; ``None`` for never. A wait that
+            would reach past it is not begun.
+        on_wait: Called with the time, by the loop's clock, until which a wait that the back-end asked for will last.
     """
 
     options: CallOptions = CallOptions()
     ends_at: float | None = None
+    total_seconds: float | None = None
     prefix: str = ""
+    leaves_at: float | None = None
+    on_wait: Callable[[float], None] | None = None
+
+
+def ask_with(options: CallOptions) -> Ask:
+    """Return what the attempts of a call that begins now may know: its options, and when it is over by them."""
+    total = options.deadlines.total
+    if total is None:
+        return Ask(options=options)
+    return Ask(options=options, ends_at=asyncio.get_running_loop().time() + total, total_seconds=total)
+
+
+def route_of(source: object) -> str:
+    """Return the name of the route that gave an answer; ``""`` where it does not tell."""
+    name = getattr(source, "route", "")
+    return name if isinstance(name, str) else ""
 
 
 class Route(Protocol):

@@ -24,6 +24,7 @@ from backstream.chunks import (
     Reasoning,
     Refusal,
     Start,
+    Switched,
     ToolCallDelta,
     ToolCalls,
     Usage,
@@ -38,7 +39,7 @@ from backstream.request import MediaPart, ToolCallPart
 
 __all__ = ["BackendApiRenderer", "PlainEvents"]
 
-_LEFT_OUT: Final = (Start, ToolCallDelta, PartStart, PartEnd, Citation, Logprobs, Media)
+_LEFT_OUT: Final = (Start, ToolCallDelta, PartStart, PartEnd, Citation, Logprobs, Media, Switched)
 
 
 class PlainEvents:

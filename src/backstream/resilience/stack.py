@@ -1,0 +1,71 @@
+"""The published order of the wrappers, built: policy, fallback, breaker, retry, limit, deadline."""
+
+from __future__ import annotations
+
+import asyncio
+import random as chance
+from collections.abc import Awaitable, Callable, Sequence
+
+from backstream.errors import ConfigurationError
+from backstream.resilience.breaker import Breaker
+from backstream.resilience.deadline import Deadline
+from backstream.resilience.fallback import Fallback
+from backstream.resilience.limit import Limit
+from backstream.resilience.retry import Retry
+from backstream.resilience.route import Route
+from backstream.resilience.settings import Recovery
+from backstream.resilience.states import RouteStates
+
+__all__ = ["build_stack"]
+
+
+def build_stack(
+    routes: Sequence[Route],
+    recovery: Recovery,
+    states: RouteStates,
+    *,
+    sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    random: Callable[[], float] = chance.random,
+) -> Route:
+    """Wrap routes into one that survives trouble.
+
+    Args:
+        routes: Providers with models, the preferred one first; at least one.
+        recovery: What may be done.
+        states: What is known of routes; one object for all calls that share their breakers, budgets and limits.
+        sleep: Waits some seconds.
+        random: Gives a number from 0 to 1.
+
+    Raises:
+        ConfigurationError: There is no route.
+    """
+    if not routes:
+        raise ConfigurationError("no route to ask", "name at least one model")
+
+    def wrap(route: Route) -> Breaker:
+        state = states.of(route.name)
+        limit = Limit(
+            Deadline(route),
+            state.window,
+            max_concurrent=recovery.max_concurrent,
+            requests_per_minute=recovery.requests_per_minute,
+            sleep=sleep,
+        )
+        retry = Retry(limit, state.budget, retries=recovery.retries, sleep=sleep, random=random)
+        return Breaker(
+            retry,
+            state.breaker,
+            failures=recovery.breaker_failures,
+            seconds=recovery.breaker_seconds,
+            clock=states.clock,
+        )
+
+    breakers = [wrap(route) for route in routes]
+    by_name = {breaker.name: breaker for breaker in breakers}
+    # MidStream goes around this one; ``fail`` needs none.
+    return Fallback(
+        breakers,
+        switch_after=recovery.switch_after,
+        hedge_after=recovery.hedge_after,
+        on_silence=lambda name: by_name[name].note_silence(),
+    )
