@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -260,6 +261,7 @@ def gateway(*, peers: bool = True, quick: bool = False, uvloop: bool = False) ->
 def main() -> None:
     """Measure this part alone, and write it down."""
     given = sys.argv[1:]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
     results = gateway(peers="--ours" not in given, quick="--quick" in given, uvloop="--uvloop" in given)
     folder = Path(__file__).parent / "results"
     folder.mkdir(exist_ok=True)
