@@ -84,8 +84,7 @@ class BackendApiDialect(msgspec.Struct, frozen=True, kw_only=True):
 
     def stream_renderer(self, envelope: Envelope) -> BackendApiRenderer:
         """Make the renderer of one streamed answer."""
-        del envelope
-        return BackendApiRenderer(self.framing, own_types=self.own_types)
+        return BackendApiRenderer(self.framing, own_types=self.own_types, answer_id=envelope.id)
 
     def render_reply(self, chunks: Block, envelope: Envelope) -> bytes:
         """Render a stream that is whole."""

@@ -43,12 +43,18 @@ _LEFT_OUT: Final = (Start, ToolCallDelta, PartStart, PartEnd, Citation, Logprobs
 
 
 class PlainEvents:
-    """Says the chunks of one answer in the event types of g4f alone."""
+    """Says the chunks of one answer in the event types of g4f alone.
 
-    __slots__ = ("_joiner",)
+    Args:
+        answer_id: The answer's id; ids of calls that have none are made of it.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_answer_id", "_calls", "_joiner")
+
+    def __init__(self, answer_id: str = "") -> None:
         self._joiner = PartJoiner()
+        self._answer_id = answer_id
+        self._calls = 0
 
     def say(self, block: Sequence[RawResponse]) -> list[RawResponse]:
         """Take chunks; give the events to send."""
@@ -62,7 +68,7 @@ class PlainEvents:
 
     def _say_one(self, chunk: RawResponse) -> list[RawResponse]:
         whole = isinstance(chunk, ToolCalls)  # is said as it came; like text, it only ends what was under way
-        events = [_say_part(part) for part in self._joiner.add(Content() if whole else chunk)]
+        events = [self._say_part(part) for part in self._joiner.add(Content() if whole else chunk)]
         if isinstance(chunk, Finish):
             events += self.flush()
         if not isinstance(chunk, _LEFT_OUT):
@@ -72,7 +78,15 @@ class PlainEvents:
 
     def flush(self) -> list[RawResponse]:
         """Say that the answer is over; give what was held."""
-        return [_say_part(part) for part in self._joiner.flush()]
+        return [self._say_part(part) for part in self._joiner.flush()]
+
+    def _say_part(self, part: ToolCallPart | MediaPart) -> RawResponse:
+        if isinstance(part, MediaPart):
+            return _say_media(part)
+        self._calls += 1
+        id_ = part.id or f"call_{self._answer_id}_{self._calls}"  # clients answer a call by its id
+        function = {"name": part.name, "arguments": part.arguments}
+        return ToolCalls(tool_calls=[{"id": id_, "type": "function", "function": function}])
 
 
 def _without(*names: str) -> Callable[[Any], RawResponse]:
@@ -102,10 +116,7 @@ _SAY: Final[Mapping[type, Callable[[Any], RawResponse]]] = {
 }
 
 
-def _say_part(part: ToolCallPart | MediaPart) -> RawResponse:
-    if isinstance(part, ToolCallPart):
-        function = {"name": part.name, "arguments": part.arguments}
-        return ToolCalls(tool_calls=[{"id": part.id, "type": "function", "function": function}])
+def _say_media(part: MediaPart) -> RawResponse:
     url = part.url or (f"data:{part.media_type};base64,{part.data}" if part.data is not None else None)
     if url is None:
         return Content(content=part.transcript or f"[{part.kind}]({part.file_id})")
@@ -125,6 +136,7 @@ class BackendApiRenderer:
     Args:
         framing: How events are framed.
         own_types: Whether the client asked for the event types that only backstream knows.
+        answer_id: See :class:`PlainEvents`.
 
     Attributes:
         content_type: What the answer calls itself: an event stream in both framings, as servers of this protocol do.
@@ -133,11 +145,11 @@ class BackendApiRenderer:
 
     __slots__ = ("_framing", "_over", "_plain", "content_type", "keep_alive")
 
-    def __init__(self, framing: Framing = "sse", *, own_types: bool = False) -> None:
+    def __init__(self, framing: Framing = "sse", *, own_types: bool = False, answer_id: str = "") -> None:
         self.content_type = "text/event-stream; charset=utf-8"
         self.keep_alive = b": keep-alive\n\n" if framing == "sse" else b""
         self._framing: Framing = framing
-        self._plain = None if own_types else PlainEvents()
+        self._plain = None if own_types else PlainEvents(answer_id)
         self._over = False
 
     def render(self, block: Block | Iterable[RawResponse]) -> bytes:

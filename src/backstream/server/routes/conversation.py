@@ -65,7 +65,7 @@ async def _answer(exchange: Exchange, body: ReceivedBody) -> None:
             start,
             intro=target.intro,
             fields=_fields(exchange.request, framing, record.id),
-            renderer=BackendApiRenderer(framing, own_types=wants_own_types(exchange.request)),
+            renderer=BackendApiRenderer(framing, own_types=wants_own_types(exchange.request), answer_id=record.id),
             keepalive_seconds=settings.keepalive_seconds,
             receive=exchange.receive,
             send=exchange.send,

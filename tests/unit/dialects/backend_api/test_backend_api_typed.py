@@ -427,6 +427,14 @@ def test_a_client_that_asks_gets_every_chunk_as_it_is(framing: Any) -> None:
     assert block[-1] == End("complete", ("finish", "framed"))
 
 
+def test_calls_without_an_id_get_one_of_the_answers() -> None:
+    calls = [ToolCallDelta(part=number, name=name, arguments="{}") for number, name in enumerate("fg")]
+    assert events(PLAIN, *calls, End("complete")) == [
+        {"type": "tool_calls", "tool_calls": [call("call_1_1", "f")]},
+        {"type": "tool_calls", "tool_calls": [call("call_1_2", "g")]},
+    ]
+
+
 def test_a_whole_call_is_said_once_and_behind_what_was_under_way() -> None:
     whole = ToolCalls(tool_calls=[{**call("c2", "g"), "mark": 1}, call("c3", "h")])
     begun = ToolCallDelta(id="c1", name="f", arguments="{}")
