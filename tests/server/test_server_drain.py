@@ -18,29 +18,10 @@ from backstream.server.place import Place, bound
 from backstream.server.protocol import ConnectionLimits
 from backstream.server.run import Conduct, serve_on
 from backstream.server.running import Interruption, RunningAnswers, stopping_error
+from support_routes import STREAMS, WHOLE
 from support_server import CONVERSATION, HELLO, Journal, Running, head_and_body, parse_answers, provider_of, saying
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals are sent the POSIX way")
-
-MESSAGES = [{"role": "user", "content": "Hi"}]
-GEMINI = {"contents": [{"parts": [{"text": "Hi"}]}]}
-STREAMS = [
-    (CONVERSATION, HELLO),
-    ("/jsonl" + CONVERSATION, HELLO),
-    ("/v1/chat/completions", {"model": "", "messages": MESSAGES, "stream": True}),
-    ("/v1/responses", {"model": "", "input": "Hi", "stream": True}),
-    ("/v1/messages", {"model": "one", "messages": MESSAGES, "max_tokens": 9, "stream": True}),
-    ("/v1beta/models/one:streamGenerateContent?alt=sse", GEMINI),
-    ("/v1beta/models/one:streamGenerateContent", GEMINI),
-    ("/api/chat", {"model": "one", "messages": MESSAGES}),
-]
-WHOLE = [
-    ("/v1/chat/completions", {"model": "", "messages": MESSAGES}),
-    ("/v1/responses", {"model": "", "input": "Hi"}),
-    ("/v1/messages", {"model": "one", "messages": MESSAGES, "max_tokens": 9}),
-    ("/v1beta/models/one:generateContent", GEMINI),
-    ("/api/chat", {"model": "one", "messages": MESSAGES, "stream": False}),
-]
 
 
 async def started(provider: Any, grace: float | None = None, **settings: Any) -> tuple[Running, asyncio.Task[Any]]:
