@@ -77,7 +77,12 @@ class Gateway:
 
     def with_settings(self, **changes: object) -> Gateway:
         """Return an application with the same providers and other settings; see :class:`Settings`."""
-        made = Gateway(self.catalog, msgspec.structs.replace(self.settings, **changes), self.registry)
+        settings = msgspec.structs.replace(self.settings, **changes)
+        if settings.telemetry == self.settings.telemetry:  # one of a process, as it has threads and connections
+            made = Gateway(self.catalog, msgspec.structs.replace(settings, telemetry="off"), self.registry)
+            made.settings, made.telemetry = settings, self.telemetry
+        else:
+            made = Gateway(self.catalog, settings, self.registry)
         made.observers = self.observers
         if made.settings.state_file == self.settings.state_file:
             made.ledger = self.ledger
@@ -241,7 +246,7 @@ class _Answer:
             self.started = True
             fields = [field for field in message["headers"] if field[0] != b"x-request-id"]
             closing = [_CLOSE] if self._closing and _CLOSE not in fields else []
-            ids = [self._request_id]
+            ids: list[Field] = [self._request_id]
             if self.dialect == "anthropic_messages":  # the name by which Anthropic's SDKs show it
                 ids.append((b"request-id", self._request_id[1]))
             message["headers"] = [*fields, *ids, *closing, *self.extra_fields]
