@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from backstream.dialects.call_ids import with_call_ids
 from backstream.dialects.names import dialect_for
 from backstream.request import Part, Receipts, TextPart, ToolCallPart, ToolResultPart, Turn
@@ -68,3 +70,21 @@ def test_a_backend_api_server_gets_ids_for_the_calls_of_an_ollama_client() -> No
     }
     assert calls == {"call_0": "get_time", "call_1": "get_weather"}
     assert results == {"call_1": "21 degrees", "call_0": "noon"}
+
+
+@pytest.mark.parametrize(
+    ("dialect", "name"), [("gemini", b'"functionResponse":{'), ("ollama", b'"tool_name":"get_time"')]
+)
+def test_a_result_bears_the_name_of_its_call(dialect: str, name: bytes) -> None:
+    """Newer clients of g4f write the call's id where the tool's name would stand."""
+    call = {"id": "call_1", "type": "function", "function": {"name": "get_time", "arguments": "{}"}}
+    messages = [
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "call_1", "name": "call_1", "content": "noon"},
+    ]
+    request = dialect_for("openai_chat").parse_request({"model": "m", "messages": messages}, "")
+    rendered = dialect_for(dialect).render_request(request, Receipts())
+    body = b"".join(piece for piece in rendered.body if isinstance(piece, bytes))
+    assert name in body
+    assert b'"name":"call_1"' not in body

@@ -168,7 +168,7 @@ class _Renderer:
         return {"functionCall": {**({"id": part.id} if part.id else {}), "name": part.name, "args": arguments}}
 
     def _result(self, part: ToolResultPart, where: str) -> list[dict[str, Any]]:
-        name = part.name or self._names.get(part.tool_call_id, "")
+        name = self._names.get(part.tool_call_id, part.name)  # the call knows: some clients send its id as the name
         if not name:
             raise InvalidRequestError(
                 f"{where}: a tool result names no tool, and no earlier call has its id", "give the tool's name"

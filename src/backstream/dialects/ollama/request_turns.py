@@ -147,7 +147,7 @@ class _TurnRenderer:
 
     def _render_result(self, part: ToolResultPart, turn: Turn, where: str) -> dict[str, Any]:
         message: dict[str, Any] = {"role": "tool", **self._render_content(part.content, where)}
-        name = part.name or self._called(part.tool_call_id)
+        name = self._called(part)
         if name:
             message["tool_name"] = name
         if part.tool_call_id:
@@ -157,10 +157,11 @@ class _TurnRenderer:
         message |= part.opaque.get(NAME, {})
         return message | dict(turn.opaque.get(NAME, {})) if turn.role == "tool" else message
 
-    def _called(self, call_id: str) -> str | None:
-        """Find the name of the tool whose result this is: by the call's id; without ids, calls are taken in order."""
-        if call_id:
-            return self._names.get(call_id)
+    def _called(self, part: ToolResultPart) -> str | None:
+        """Find the name of the tool whose result this is: its call knows; without ids, calls are taken in order."""
+        name = self._names.get(part.tool_call_id) or part.name  # some clients send the id as the name
+        if name or part.tool_call_id:
+            return name
         return self._unnamed_calls.pop(0) if self._unnamed_calls else None
 
 
