@@ -50,6 +50,11 @@ class LineAssembler:
         """Give how many bytes of a line there are so far; a beginning byte order mark is none."""
         return 0 if self._at_start else len(self._rest)
 
+    @property
+    def is_fresh(self) -> bool:
+        """Whether the next piece begins a line, and not the stream."""
+        return not (self._rest or self._at_start or self._skip_lf)
+
     def feed(self, data: bytes) -> bytes:
         """Take the next piece.
 

@@ -35,6 +35,25 @@ class EventDataDecoder(LineDecoder[bytes]):
         self.unfinished = b""
         self.stray_lines = 0
 
+    def feed(self, data: bytes) -> list[bytes]:
+        """Take the next piece of the stream; see :class:`backstream.wire.lines.LineDecoder`.
+
+        A piece that is one event of one line, as paced streams bring them, is read at a glance.
+        """
+        if (
+            data.startswith(b"data: ")
+            and data.endswith(b"\n\n")
+            and data.count(b"\n") == 2
+            and self._data is None
+            and self._lines.is_fresh
+            and len(data) <= self._room
+            and b"\r" not in data
+            and not (self._closed or self._failure or self._done)
+        ):
+            frame = data[6:-2]
+            return [frame] if frame else []
+        return super().feed(data)
+
     def _read(self, block: bytes) -> list[bytes]:
         frames: list[bytes] = []
         if len(block) > self._room:
