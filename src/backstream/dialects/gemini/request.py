@@ -29,10 +29,12 @@ def resource_of(model: str) -> str:
     """Return a model's name as a resource: ``models/…`` unless it says another kind, such as ``tunedModels/…``.
 
     Raises:
-        InvalidRequestError: No model is named.
+        InvalidRequestError: No model is named; or a path is, that would lead out of the back-end's models.
     """
     if not model:
         raise InvalidRequestError("gemini has no default model", "name one")
+    if any(segment in (".", "..") for segment in model.split("/")):
+        raise InvalidRequestError("a model's name has no segments of dots")
     return quote(model if model.startswith(_KINDS) else f"models/{model}", safe="/-._~@:")
 
 

@@ -6,6 +6,7 @@ Nothing that a request or an answer names by URL is fetched here.
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -30,6 +31,8 @@ __all__ = ["SERVICE_ROUTES"]
 _TRANSCRIPT_FORMS: Final = ("json", "text", "srt", "verbose_json", "vtt", "diarized_json")
 _SOUND_FORMS: Final = ("mp3", "opus", "aac", "flac", "wav", "pcm")
 _IMAGE_FORMS: Final = ("url", "b64_json")
+_SOUND_TYPE: Final = re.compile(r"audio/[A-Za-z0-9.+-]{1,80}(; ?[A-Za-z0-9_-]{1,40}=[A-Za-z0-9._-]{1,40}){0,4}")
+"""What a provider may call a sound; a page, or a line of its own, it may not make of the answer."""
 
 
 async def embed(exchange: Exchange) -> None:
@@ -45,7 +48,7 @@ async def embed(exchange: Exchange) -> None:
         texts = parse_texts(members.get("input"))
         form = _one_of(members, "encoding_format", ("float", "base64"))
         parameters = _without(members, "model", "input", "encoding_format")
-        _check_number(parameters, "dimensions", least=1)
+        _check_count(parameters, "dimensions")
         async with ClientWatch(exchange.receive):
             offer = await find_offer(exchange, members, "embed")
             found = await offer.ask(parameters, texts)
@@ -61,7 +64,7 @@ async def make_images(exchange: Exchange) -> None:
         prompt = _text(members, "prompt")
         form = _one_of(members, "response_format", _IMAGE_FORMS)
         parameters = _without(members, "model", "prompt")
-        _check_number(parameters, "n", least=1)
+        _check_count(parameters, "n")
         _check_whole(parameters)
         async with ClientWatch(exchange.receive):
             offer = await find_offer(exchange, members, "images")
@@ -115,7 +118,8 @@ async def _pass_on(exchange: Exchange, sound: Sound, watch: ClientWatch) -> None
     outlet = Outlet(exchange.send, None, b"")
     try:
         exchange.record.status = 200
-        await outlet.open(_head(exchange, sound.media_type), b"")
+        kind = sound.media_type if _SOUND_TYPE.fullmatch(sound.media_type) else "application/octet-stream"
+        await outlet.open([*_head(exchange, kind), (b"x-content-type-options", b"nosniff")], b"")
         async for block in sound.blocks:
             await outlet.write(block)
         watch.finishing()
@@ -192,6 +196,15 @@ def _check_number(members: Mapping[str, Any], name: str, *, least: int) -> None:
     value = members.get(name, least)
     if not isinstance(value, int | float) or isinstance(value, bool) or value < least:
         raise InvalidRequestError(f"{name} is no number of at least {least}")
+
+
+def _check_count(members: dict[str, Any], name: str) -> None:
+    """Check that a parameter is a whole number, also one that JSON may write as ``5.0``, and at least 1."""
+    _check_number(members, name, least=1)
+    if name in members:
+        if members[name] % 1:
+            raise InvalidRequestError(f"{name} is no whole number")
+        members[name] = int(members[name])
 
 
 def _check_whole(members: Mapping[str, Any]) -> None:
