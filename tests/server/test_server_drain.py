@@ -18,7 +18,7 @@ from backstream.server.place import Place, bound
 from backstream.server.protocol import ConnectionLimits
 from backstream.server.run import Conduct, serve_on
 from backstream.server.running import Interruption, RunningAnswers, stopping_error
-from support_routes import STREAMS, WHOLE
+from support_answering_routes import STREAMS, WHOLE
 from support_server import CONVERSATION, HELLO, Journal, Running, head_and_body, parse_answers, provider_of, saying
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals are sent the POSIX way")

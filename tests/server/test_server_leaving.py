@@ -21,7 +21,7 @@ from backstream.server.run import Conduct, serve_on
 from backstream.server.tls import TLSFiles
 from backstream.testing.upstream import Do, ExpectEOF, ReadRequest, ScriptedUpstream, Send
 from backstream.transport.pool import aclose_pools
-from support_routes import STREAMS, WHOLE
+from support_answering_routes import STREAMS, WHOLE
 from support_server import CONVERSATION, Journal, head_and_body
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
