@@ -35,8 +35,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         key_limits: What the client key of a name may use, where its record in the key file says nothing. Default none.
         default_key_limits: What every client key may use, where neither says anything. Default everything.
         state_file: The file of what workers have in common; ``None`` to keep it in memory. Default ``None``.
-        store_responses: Whether responses are kept for a day, with what was asked, as OpenAI's Responses API does unless
-            its client says ``"store": false``; where there is a ``state_file``, they lie in it. Default yes.
+        store_responses: Whether responses are kept for a day, with what was asked, as OpenAI's Responses API does
+            unless its client says ``"store": false``; where there is a ``state_file``, they lie in it. Default yes.
         allow_origins: Origins (``https://example.org``) of pages that may use this server. Default none.
         allowed_hosts: ``Host`` names beside those of loopback, each with or without a port. Default none.
         any_address_host: Accept any IP address as ``Host``, for a server on all addresses. Default no.
