@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from conformance.sdk.scenarios import TOLD
-from conformance.sdk.vendors.said import KEPT
+from conformance.sdk.vendors.said import KEPT, THOUGHT
 
 
 class Client(NamedTuple):
@@ -49,6 +49,8 @@ _OPENAI_ERRORS: Mapping[Any, Mapping[str, Any]] = {
     "error_in_stream": {"error_class": "APIError"},
     "cut": {"error_class": "APIError"},
 }
+_REFUSALS = ("error_429", "error_401", "error_400", "error_404")
+_FAULTS = ("error_in_stream", "cut")
 _SIGNED = "the reasoning comes back as it was signed"
 _BREAKS_QUIETLY = "the package raises nothing; it hands out an event that says so"
 _RESPONSES = {
@@ -67,10 +69,42 @@ _ANTHROPIC = {
 
 def _errors(refused: str, broken: str, **of_429: Any) -> Mapping[Any, Mapping[str, Any]]:
     """Name the class of every refusal, that of an answer that breaks, and what is odd about a 429."""
-    refusals = {name: {"error_class": refused} for name in ("error_429", "error_401", "error_400", "error_404")}
-    faults = {name: {"error_class": broken} for name in ("error_in_stream", "cut")}
+    refusals = {name: {"error_class": refused} for name in _REFUSALS}
+    faults = {name: {"error_class": broken} for name in _FAULTS}
     return {**refusals, **faults, "error_429": {"error_class": refused, **of_429}}
 
+
+def _is_thought(value: Any) -> bool:
+    return isinstance(value, str) and value.removesuffix("\n") in ("".join(THOUGHT), ECHO_THOUGHT)
+
+
+ECHO_THOUGHT = "I look at what arrived: first the messages, then the media."
+_G4F_CANCEL = "without curl_cffi, with which the package reads a stream that it leaves to its end"
+_G4F_TRIMS = "the package takes spaces off the end of a whole answer"
+
+
+def _g4f(**classes: str) -> Mapping[Any, Mapping[str, Any]]:
+    """Name what is odd about g4f's client: it says of a refusal what its class tells, and no more."""
+    hidden = {"status": ..., "retry_after": ...}
+    named = {"error_429": "ResponseError", "error_401": "ResponseError", "error_400": "ResponseError"} | classes
+    return {
+        **_errors("ResponseError", "ResponseError", **hidden),
+        "error_404": {"error_class": "ResponseError", **hidden},
+        **{name: {"error_class": kind, **hidden} for name, kind in named.items()},
+        "reasoning": {"reasoning": _is_thought},
+        "tools": {"text": TOLD.rstrip()},
+        "reasoning_tools": {"text": TOLD.rstrip()},
+    }
+
+
+_G4F_REMARKS = {
+    "reasoning": "the package ends the reasoning with a line break",
+    "tools": _G4F_TRIMS,
+    "reasoning_tools": _G4F_TRIMS,
+    **dict.fromkeys(
+        ("error_429", "error_401", "error_400", "error_404"), "the package shows neither status nor header"
+    ),
+}
 
 CLIENTS = {
     client.name: client
@@ -97,6 +131,14 @@ CLIENTS = {
             remarks={("anthropic_messages", "reasoning_tools"): _SIGNED},
         ),
         Client(
+            "google-genai",
+            "google-genai (PyPI)",
+            "google_genai",
+            "google_genai.py",
+            {**_errors("ClientError", "ServerError"), "stream": {"pieces": ...}},
+            remarks={"stream": "what arrives at once comes as one piece"},
+        ),
+        Client(
             "ollama",
             "ollama (PyPI)",
             "ollama",
@@ -112,6 +154,33 @@ CLIENTS = {
             "node",
             "ai_sdk.mjs",
             _errors("AI_APICallError", "AI_StreamProviderError"),
+        ),
+        *(
+            Client(
+                f"g4f-{word}-api",
+                "g4f (PyPI), its class BackendApi",
+                environment,
+                "g4f_api.py",
+                {},
+                remarks={"cancel": _G4F_CANCEL, **dict.fromkeys(_REFUSALS + _FAULTS, _BREAKS_QUIETLY)},
+            )
+            for word, environment in (("old", "g4f_674"), ("new", "g4f_886"))
+        ),
+        Client(
+            "g4f-old-client",
+            "g4f (PyPI), its client with its OpenaiTemplate",
+            "g4f_674",
+            "g4f_client.py",
+            _g4f(),
+            remarks=_G4F_REMARKS,
+        ),
+        Client(
+            "g4f-new-client",
+            "g4f (PyPI), its client with its OpenaiTemplate",
+            "g4f_886",
+            "g4f_client.py",
+            _g4f(error_429="RateLimitError", error_401="MissingAuthError", error_400="BadRequestError"),
+            remarks=_G4F_REMARKS,
         ),
     )
 }

@@ -9,7 +9,7 @@ from google import genai
 from google.genai import errors, types
 from pydantic import BaseModel
 
-client = genai.Client(api_key=KEY, http_options=types.HttpOptions(base_url=sys.argv[1], api_version="v1beta", timeout=30_000))
+client = genai.Client(api_key=KEY, http_options=types.HttpOptions(base_url=sys.argv[1], timeout=30_000))
 SYSTEM = {"system_instruction": ASKED["system"]}
 BY_HAND = types.AutomaticFunctionCallingConfig(disable=True)
 TOOLS = [
@@ -84,7 +84,7 @@ def tools(model):
     results = [
         types.Part(
             function_response=types.FunctionResponse(
-                id=call.id, name=call.name, response={"result": ASKED["tool_results"][call.name]}
+                id=call.id, name=call.name, response={"output": ASKED["tool_results"][call.name]}
             )
         )
         for call in calls
