@@ -118,3 +118,14 @@ def strings_in(value: Any) -> Iterator[str]:
     elif isinstance(value, list):
         for each in value:
             yield from strings_in(each)
+
+
+def form_of(field: str, disposition: bytes, content: bytes) -> tuple[bytes, dict[str, str]]:
+    """A form with a file, as bytes, and the field of its type."""
+    begin = b"--b\r\nContent-Disposition: form-data; name="
+    texts = b"".join(
+        begin + b'"%b"\r\n\r\n%b\r\n' % (name, value)
+        for name, value in ((b"json", b'{"model":"","messages":[]}'), (b"model", b"one"), (b"prompt", b"Hi"))
+    )
+    file = begin + b'"%b"; %b\r\n\r\n%b\r\n--b--\r\n' % (field.encode(), disposition, content)
+    return texts + file, {"Content-Type": "multipart/form-data; boundary=b"}

@@ -155,7 +155,7 @@ async def test_a_key_of_the_address_counts_for_googles_routes_alone(tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    "value", ["ä" * 40, "", " ", "x" * 60_000, "a\tb", "bsk_" + "x" * 43, "Bearer a b c", "\x80\xff"]
+    "value", ["ä" * 40, "", " ", "x" * 60_000, "a\tb", "bsk_" + "x" * 43, "Bearer a b", "\x80\xff"]
 )
 @pytest.mark.parametrize("field", ["Authorization", "x-api-key", "x-goog-api-key", "g4f-api-key"])
 async def test_odd_keys_are_wrong_keys(app: Gateway, field: str, value: str) -> None:
