@@ -41,7 +41,7 @@ def refusal(
         cls = class_for(status) if status is not None else RefusedError
     words = redact(message if message is not None else said)
     wait = parse_retry_after(headers, 0.0)
-    return cls(
+    error = cls(
         words or f"the back-end refused the request{f' with status {status}' if status else ''}",
         status=status,
         kind=redact(known[0]) if known else None,
@@ -49,6 +49,9 @@ def refusal(
         body=body[: 64 * 1024],
         phase="body" if status is None else "headers",
     )
+    if headers.get("x-should-retry", "").lower() == "false":  # OpenAI's and Anthropic's SDKs obey it too
+        error.retryable = False
+    return error
 
 
 def status_of(error: BackstreamError) -> int:

@@ -69,6 +69,7 @@ class Connection(asyncio.BufferedProtocol):
         "_leaving",
         "_on_end",
         "_reading_paused",
+        "_take",
         "_time",
         "_transport",
         "_waiter",
@@ -98,6 +99,7 @@ class Connection(asyncio.BufferedProtocol):
         self._watch: Watchdog | None = None
         self._leaving: asyncio.TimerHandle | None = None
         self._on_end: Callable[[], None] | None = None
+        self._take: Callable[[], bool] | None = None
         self.answer: Answer | None = None
         self.error: BaseException | None = None
         self.lost = False
@@ -161,6 +163,18 @@ class Connection(asyncio.BufferedProtocol):
         """Return a future that is done when the head, a piece of the body or the end has come."""
         waiter = self._waiter = self.loop.create_future()
         return waiter
+
+    def pump(self, take: Callable[[], bool]) -> asyncio.Future[None]:
+        """Have pieces of the body taken as they arrive, in the loop's own callback, without waking a task for each.
+
+        Args:
+            take: Takes all of ``answer.blocks``; ``False`` ends this. It must not raise.
+
+        Returns:
+            A future that is done when ``take`` has had enough, or the end has come.
+        """
+        self._take = take
+        return self.arrival()
 
     def is_read(self) -> bool:
         """Whether a task waits in :meth:`arrival`."""
@@ -291,7 +305,11 @@ class Connection(asyncio.BufferedProtocol):
             return
         if not answer.status:
             return
-        if self._waiter is not None:
+        if self._take is not None and answer.blocks:
+            if self._take():
+                return
+            self._wake()
+        elif self._waiter is not None and self._take is None:
             self._wake()
         if self._write_waiter is not None:
             self._wake_writer()
@@ -356,6 +374,7 @@ class Connection(asyncio.BufferedProtocol):
             error = IncompleteStream(f"the connection {how} before the announced end of the answer")
         elif self.request_done:
             error = DisconnectedError(f"the connection {how} before a whole answer head had arrived")
+            error.retryable = not answer.begun  # a back-end that began to answer has acted on the request
         else:
             error = DisconnectedError(f"the connection {how} while the request was being sent", phase="send")
         error.__cause__ = cause
@@ -383,6 +402,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _wake(self) -> None:
         waiter, self._waiter = self._waiter, None
+        self._take = None
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 

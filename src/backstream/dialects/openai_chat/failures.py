@@ -2,7 +2,8 @@
 
 Source: https://platform.openai.com/docs/guides/error-codes; https://openrouter.ai/docs/api-reference/errors;
 https://learn.microsoft.com/azure/ai-foundry/openai/concepts/content-filter; https://console.groq.com/docs/errors;
-https://docs.together.ai/docs/error-codes; vLLM's ``ErrorResponse``, https://docs.vllm.ai/en/latest/.
+https://docs.together.ai/docs/error-codes; vLLM's ``ErrorResponse``, https://docs.vllm.ai/en/latest/; llama.cpp's type
+for a context that is too long, https://github.com/ggml-org/llama.cpp/pull/15780.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ _CODES: Final[Mapping[str, type[RefusedError]]] = {
     "content_policy_violation": errors.ContentRefusedError,
     "ResponsibleAIPolicyViolation": errors.ContentRefusedError,
     "context_length_exceeded": errors.BackendRequestError,
+    "exceed_context_size_error": errors.BackendRequestError,
     "string_above_max_length": errors.BackendRequestError,
     "unknown_url": errors.BackendRequestError,
     "invalid_prompt": errors.BackendRequestError,
