@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from backstream.errors import IncompleteStream
 from backstream.providers.result import BlockSource
 from backstream.reply import Block, End, has_content
@@ -33,6 +35,12 @@ class CommittedSource:
             block, self._held = self._held, []
             return block
         return await self._source.read_block()
+
+    async def pump(self, take: Callable[[Block], bool]) -> None:
+        """Give blocks to ``take`` as they arrive; see :meth:`backstream.providers.http_provider.HTTPSource.pump`."""
+        pump = getattr(self._source, "pump", None)
+        if pump is not None and not self._held:
+            await pump(take)
 
     def abort(self) -> None:
         """Close the connection now, from any thread."""

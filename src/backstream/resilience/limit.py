@@ -49,6 +49,29 @@ class Slot:
             self.give_back()
 
 
+class _Turn:
+    """The place of one call in the queue."""
+
+    __slots__ = ("_loop", "_ready", "granted")
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._ready = asyncio.Event()
+        self.granted = False
+
+    async def comes(self) -> None:
+        await self._ready.wait()
+
+    def grant(self) -> bool:
+        """Give it a slot, from any thread; tell whether somebody may still take it."""
+        try:
+            self._loop.call_soon_threadsafe(self._ready.set)
+        except RuntimeError:  # the loop was closed: nobody waits there any more
+            return False
+        self.granted = True
+        return True
+
+
 class Window:
     """The answers of one route that run, and those that wait to begin, first come, first served.
 
@@ -70,7 +93,7 @@ class Window:
         self._good = 0
         self._lowered_at = float("-inf")
         self._seconds: deque[float] = deque(maxlen=_SAMPLES)
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiting: deque[_Turn] = deque()
         self._lock = threading.RLock()  # event loops of several threads may share a route
 
     @property
@@ -90,16 +113,16 @@ class Window:
             if allowed is None or (self.running < allowed and not self._waiting):
                 self.running += 1
                 return Slot(self)
-            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            turn = _Turn()
             self._waiting.append(turn)
         try:
-            await turn
+            await turn.comes()
         except BaseException:  # a caller that leaves must not keep its place, or a slot it was just given
             with self._lock:
-                if turn in self._waiting:
-                    self._waiting.remove(turn)
-                else:
+                if turn.granted:
                     self.release()
+                elif turn in self._waiting:
+                    self._waiting.remove(turn)
             raise
         return Slot(self)
 
@@ -112,13 +135,7 @@ class Window:
     def _wake(self) -> None:
         allowed = self.allowed
         while self._waiting and (allowed is None or self.running < allowed):
-            turn = self._waiting.popleft()
-            self.running += 1
-            loop = turn.get_loop()
-            try:
-                loop.call_soon_threadsafe(_grant, turn)
-            except RuntimeError:  # that loop was closed: nobody waits there any more
-                self.running -= 1
+            self.running += self._waiting.popleft().grant()
 
     def note_refusal(self, began_at: float, now: float) -> None:
         """Note a 429 of a call that began at a time."""
@@ -146,11 +163,6 @@ class Window:
             self._allowed = max(1.0, min(self._allowed or self._most, self._most) * factor)
             self._lowered_at = now
             self._good = 0
-
-
-def _grant(turn: asyncio.Future[None]) -> None:
-    if not turn.done():
-        turn.set_result(None)
 
 
 class HeldSource:

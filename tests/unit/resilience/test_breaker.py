@@ -1,0 +1,179 @@
+"""The breaker: when a route rests, who may try it again, and what says nothing of it."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from backstream.errors import (
+    AuthenticationError,
+    BackstreamError,
+    ConnectError,
+    ContentRefusedError,
+    InvalidRequestError,
+    RateLimitError,
+    TotalTimeout,
+    UnavailableError,
+)
+from backstream.resilience.breaker import Breaker, BreakerState
+from backstream.resilience.route import Ask
+from support_routes import Clock, PlayedRoute, never, read, says
+from support_transport import settle
+
+DOWN = ConnectError("no connection")
+NOW = Ask()
+
+
+class Kit:
+    """A breaker around a route, with a clock to turn."""
+
+    def __init__(self, *scripts: object, failures: int | None = 3) -> None:
+        self.route = PlayedRoute("a/prefix", *scripts)  # type: ignore[arg-type]
+        self.clock, self.state = Clock(), BreakerState()
+        self.breaker = Breaker(self.route, self.state, failures=failures, clock=self.clock)
+
+    async def fail(self, times: int, kind: type[BackstreamError] = ConnectError) -> None:
+        for _ in range(times):
+            with pytest.raises(kind):
+                await self.breaker.open(NOW)
+
+    async def answer(self) -> None:
+        await read(await self.breaker.open(NOW))
+
+
+async def test_three_failures_in_a_row_let_a_route_rest() -> None:
+    kit = Kit(DOWN)
+    assert (kit.breaker.name, kit.breaker.takes_prefix) == ("a/prefix", True)
+    await kit.fail(2)
+    assert kit.state.state == "closed"
+    await kit.fail(1)
+    assert kit.state.state == "open"
+    kit.clock.now += 4.0
+    with pytest.raises(UnavailableError) as caught:
+        await kit.breaker.open(NOW)
+    assert len(kit.route.asks) == 3
+    assert str(caught.value) == "route a/prefix is resting after 3 failures; next try in 11 s"
+    assert (caught.value.phase, caught.value.request_sent, caught.value.retryable) == ("connect", False, True)
+    assert caught.value.retry_after_seconds == 11.0
+
+
+async def test_an_answer_between_begins_the_row_anew() -> None:
+    kit = Kit(DOWN, DOWN, says("Hi"), DOWN)
+    await kit.fail(2)
+    await kit.answer()
+    await kit.fail(2)
+    assert kit.state.state == "closed"
+
+
+async def test_one_call_tries_and_its_answer_closes_the_breaker() -> None:
+    gate = asyncio.Event()
+    kit = Kit(DOWN, DOWN, DOWN, gate, says("Hi"))
+    await kit.fail(3)
+    kit.clock.now += 15.0
+    probe = asyncio.ensure_future(kit.breaker.open(NOW))
+    await settle()
+    assert kit.state.state == "probing"
+    with pytest.raises(UnavailableError, match="next try in 1 s"):
+        await kit.breaker.open(NOW)
+    gate.set()
+    await read(await probe)
+    assert (kit.state.state, kit.state.failures) == ("closed", 0)
+    await kit.answer()
+
+
+async def test_a_try_that_fails_lets_it_rest_again() -> None:
+    kit = Kit(DOWN)
+    await kit.fail(3)
+    kit.clock.now += 15.0
+    await kit.fail(1)
+    await kit.fail(1, UnavailableError)
+    assert len(kit.route.asks) == 4
+    kit.clock.now += 15.0
+    await kit.fail(1)
+    assert len(kit.route.asks) == 5
+
+
+async def test_a_try_that_was_left_leaves_the_next_call_to_try() -> None:
+    kit = Kit(DOWN, DOWN, DOWN, never(), says("Hi"))
+    await kit.fail(3)
+    kit.clock.now += 15.0
+    probe = asyncio.ensure_future(kit.breaker.open(NOW))
+    await settle()
+    probe.cancel()
+    await asyncio.wait([probe])
+    assert kit.state.state == "open"
+    kit.route._scripts = [says("Hi")]
+    await kit.answer()
+    assert kit.state.state == "closed"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RateLimitError("slow", status=429),
+        AuthenticationError("no", status=401),
+        ContentRefusedError("no", status=400),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+async def test_a_refusal_shows_that_the_route_is_up(error: BackstreamError) -> None:
+    kit = Kit(DOWN, DOWN, error, DOWN, DOWN, error)
+    await kit.fail(2)
+    await kit.fail(1, type(error))
+    assert kit.state.failures == 0
+    await kit.fail(2)
+    await kit.fail(9, type(error))
+    assert kit.state.state == "closed"
+
+
+@pytest.mark.parametrize("error", [InvalidRequestError("bad"), TotalTimeout(1)], ids=lambda error: type(error).__name__)
+async def test_what_the_caller_did_says_nothing_of_the_route(error: BackstreamError) -> None:
+    kit = Kit(DOWN, DOWN, error, DOWN, error, says("Hi"))
+    await kit.fail(2)
+    await kit.fail(1, type(error))
+    await kit.fail(1)
+    assert kit.state.state == "open"
+    kit.clock.now += 15.0
+    await kit.fail(1, type(error))
+    assert kit.state.state == "open"
+    await kit.answer()
+
+
+async def test_silence_counts_and_so_does_that_of_a_try() -> None:
+    kit = Kit(never())
+    for _ in range(3):
+        kit.breaker.note_silence()
+    assert kit.state.state == "open"
+    kit.clock.now += 5.0
+    kit.breaker.note_silence()  # of a call from before
+    assert kit.state.opened_at == 1000.0
+    kit.clock.now += 10.0
+    kit.breaker.note_silence()
+    assert kit.state.opened_at == 1015.0
+
+
+async def test_calls_from_before_do_not_prolong_the_rest() -> None:
+    gate = asyncio.Event()
+    kit = Kit(*[gate] * 5, DOWN)
+    calls = [asyncio.ensure_future(kit.breaker.open(NOW)) for _ in range(5)]
+    await settle()
+    gate.set()
+    await asyncio.wait(calls)
+    assert all(isinstance(call.exception(), ConnectError) for call in calls)
+    assert (kit.state.opened_at, kit.state.failures) == (1000.0, 5)
+
+
+async def test_it_may_be_switched_off() -> None:
+    kit = Kit(DOWN, failures=None)
+    await kit.fail(9)
+    kit.breaker.note_silence()
+    assert kit.state.state == "closed"
+    assert Breaker(kit.route, BreakerState()).name == "a/prefix"
+
+
+async def test_one_failure_is_told_as_one() -> None:
+    kit = Kit(DOWN, failures=1)
+    await kit.fail(1)
+    with pytest.raises(UnavailableError, match="after 1 failure;"):
+        await kit.breaker.open(NOW)
