@@ -127,6 +127,7 @@ async def test_vectors_in_base64() -> None:
         {"model": "one", "input": "a", "encoding_format": "hex"},
         {"model": "one", "input": "a", "dimensions": "two"},
         {"model": "one", "input": "a", "dimensions": 0},
+        {"model": "one", "input": "a", "dimensions": 1.5},
     ],
 )
 async def test_a_request_for_vectors_that_is_wrong(body: Any) -> None:

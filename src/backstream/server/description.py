@@ -29,7 +29,7 @@ SUMMARIES: Final[Mapping[str, str]] = {
     "providers": "The providers",
     "version": "The version of this server",
     "chat-completions": "A conversation, in the form of OpenAI's chat completions",
-    "responses": "A conversation, in the form of OpenAI's responses",
+    "responses": "A conversation, in the form of OpenAI's responses; kept for a day unless ``store`` is false",
     "response": "A response that was kept",
     "response-deletion": "Forget a response that was kept",
     "response-cancel": "Stop a response that runs in the background; none does here",
@@ -93,7 +93,7 @@ _ALT: Final = {
     "name": "alt",
     "in": "query",
     "required": False,
-    "schema": {"enum": ["sse", "json"], "type": "string"},
+    "schema": {"type": "string"},
     "description": "``sse`` for events",
 }
 

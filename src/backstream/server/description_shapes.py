@@ -16,7 +16,7 @@ _TEXT: Final[Schema] = {"type": "string"}
 _SOME_TEXT: Final[Schema] = {"type": "string", "minLength": 1}
 _FLAG: Final[Schema] = {"type": ["boolean", "null"]}
 _NUMBER: Final[Schema] = {"type": ["number", "null"]}
-_COUNT: Final[Schema] = {"type": "integer", "minimum": 1, "maximum": 65536}
+_COUNT: Final[Schema] = {"type": ["integer", "null"], "minimum": 1}
 _MODEL: Final[Schema] = {"type": ["string", "null"], "examples": ["echo"]}
 _NAMED: Final[Schema] = {"type": "string", "minLength": 1, "examples": ["echo"]}
 
@@ -29,8 +29,15 @@ def _list(items: Schema, least: int = 0) -> Schema:
     return {"type": "array", "items": items, **({"minItems": least} if least else {})}
 
 
+_PRINTABLE: Final = r"^[^\u0000-\u001f\u007f\u0085\u2028\u2029]*$"
+
+
+def _or_null(schema: Schema) -> Schema:
+    return {**schema, "type": [schema["type"], "null"]}
+
+
 def _form(required: tuple[str, ...], **properties: Schema) -> Schema:
-    return {**_object(required, **properties), "additionalProperties": False}
+    return {**_object(required, **properties), "propertyNames": {"pattern": _PRINTABLE}}
 
 
 def _message(*roles: str) -> Schema:
@@ -52,10 +59,9 @@ _CHAT: Final = _object(
 _RESPONSES: Final = _object(
     ("input",),
     model=_MODEL,
-    input={"anyOf": [_TEXT, _list(_message("system", "developer", "user", "assistant"), 1)]},
+    input={"anyOf": [_TEXT, _list(_message("system", "developer", "user"), 1)]},
     instructions={"type": ["string", "null"]},
     stream=_FLAG,
-    store=_FLAG,
     temperature=_NUMBER,
 )
 _MESSAGES: Final = _object(
@@ -66,21 +72,26 @@ _MESSAGES: Final = _object(
     stream=_FLAG,
     temperature=_NUMBER,
 )
-_CONTENT: Final = _object(("parts",), role={"enum": ["user", "model"]}, parts=_list(_object(("text",), text=_TEXT), 1))
+_PARTS: Final = _list(_object(("text",), text=_TEXT), 1)
+_CONTENT: Final[Schema] = {
+    "type": ["object", "string", "null"],
+    "properties": {"role": {"enum": ["user", "model", "function", "system", None]}},
+    "description": "A role, and parts: text, inlineData, functionCall, functionResponse",
+    "examples": [{"role": "user", "parts": [{"text": "Hi"}]}],
+}
 _GENERATE: Final = _object(
     ("contents",),
-    contents=_list(_CONTENT, 1),
-    systemInstruction=_CONTENT,
-    generationConfig=_object(temperature=_NUMBER, topP=_NUMBER),
+    contents={"anyOf": [_list(_CONTENT, 1), {**_CONTENT, "type": "object"}]},
+    generationConfig=_or_null(_object(temperature=_NUMBER, topP=_NUMBER)),
 )
 _EMBED: Final = _object(
     ("content",),
-    content=_CONTENT,
+    content=_object(("parts",), parts=_PARTS),
     taskType={"type": ["string", "null"]},
     title={"type": ["string", "null"]},
-    outputDimensionality={**_COUNT, "type": ["integer", "null"]},
+    outputDimensionality=_COUNT,
 )
-_OPTIONS: Final = {**_object(temperature=_NUMBER, top_p=_NUMBER), "type": ["object", "null"]}
+_OPTIONS: Final = _or_null(_object(temperature=_NUMBER, top_p=_NUMBER))
 _OLLAMA_CHAT: Final = _object(
     ("messages",),
     model=_MODEL,
@@ -91,7 +102,7 @@ _OLLAMA_CHAT: Final = _object(
 _OLLAMA_GENERATE: Final = _object(
     model=_MODEL, prompt={"type": ["string", "null"]}, system={"type": ["string", "null"]}, stream=_FLAG
 )
-_TOKENS: Final = _list({"type": "integer", "minimum": 0, "maximum": 2**31}, 1)
+_TOKENS: Final = _list({"type": "integer", "minimum": 0}, 1)
 _VECTORS: Final = _object(
     ("model", "input"),
     model=_NAMED,
@@ -112,7 +123,7 @@ _SPEECH: Final = _object(
     input=_SOME_TEXT,
     voice={"type": ["string", "object", "null"]},
     response_format={"enum": ["mp3", "opus", "aac", "flac", "wav", "pcm", None]},
-    speed={"type": "number", "minimum": 0},
+    speed={"type": ["number", "null"], "minimum": 0},
 )
 _CONVERSATION: Final = _object(model=_SAID_LATER, messages=_SAID_LATER)
 
@@ -231,7 +242,7 @@ ANSWERS: Final[Mapping[str, Mapping[str, Schema]]] = {
     "gemini-embed": {_JSON: _object(("embedding",), embedding=_VALUES)},
     "gemini-batch-embed": {_JSON: _object(("embeddings",), embeddings=_list(_VALUES))},
     "v1-models": {_JSON: _MODELS},
-    "v1-model": {_JSON: _object(("id",), id=_TEXT)},
+    "v1-model": {_JSON: {"anyOf": [_object(("id",), id=_TEXT), _object(("name",), name=_TEXT)]}},
     "gemini-models": {_JSON: _object(("models",), models=_ANY_LIST)},
     "gemini-model": {_JSON: _object(("name",), name=_TEXT)},
     "ollama-chat": {_JSON: _object(("model", "message", "done")), _LINES: {}},

@@ -37,17 +37,22 @@ def parse_texts(value: object, where: str = "input") -> TextInput:
     if isinstance(value, str) and value:
         return value
     if isinstance(value, list) and value:
-        if all(isinstance(item, str) and item for item in value) or _are_tokens(value):
+        if all(isinstance(item, str) and item for item in value):
             return value
+        if _are_tokens(value):
+            return [int(item) for item in value]
         if all(isinstance(item, list) and item and _are_tokens(item) for item in value):
-            return value
+            return [[int(token) for token in item] for item in value]
     raise InvalidRequestError(
         f"{where} is neither a text nor a list of texts", "send a text, or a list that is not empty"
     )
 
 
 def _are_tokens(value: list[Any]) -> bool:
-    return all(isinstance(item, int) and not isinstance(item, bool) and item >= 0 for item in value)
+    """Tell whether all are whole numbers, also such as JSON may write them, ``5.0``."""
+    return all(
+        isinstance(item, int | float) and not isinstance(item, bool) and item >= 0 and item % 1 == 0 for item in value
+    )
 
 
 # --- embeddings -------------------------------------------------------------------------------------------------------

@@ -21,7 +21,12 @@ def test_what_is_to_be_embedded(texts: Any) -> None:
     assert openai_out.parse_texts(texts) == texts
 
 
-@pytest.mark.parametrize("texts", [None, "", [], [""], [-1], [True], [[]], [["a"]], ["a", 1], [[1], "a"], {}, 5])
+def test_tokens_that_are_written_as_fractions() -> None:
+    assert str(openai_out.parse_texts([5.0, 6])) == "[5, 6]"
+    assert str(openai_out.parse_texts([[5.0]])) == "[[5]]"
+
+
+@pytest.mark.parametrize("texts", [None, "", [], [""], [-1], [1.5], [True], [[]], [["a"]], ["a", 1], [[1], "a"], {}, 5])
 def test_what_cannot_be_embedded(texts: Any) -> None:
     with pytest.raises(InvalidRequestError, match="input is neither"):
         openai_out.parse_texts(texts)
