@@ -6,7 +6,7 @@ chunks than it was given frames, or raises one of :data:`NOT_QUICK`. Then all of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -33,7 +33,8 @@ class Place(NamedTuple):
     number: int
 
 
-QuickReader = Callable[[Sequence[bytes], Place], Block]
+QuickReader = Callable[[Sequence[bytes], Place, Iterable[int | None]], Block]
+"""Takes the data of events, the part that is being written, and the numbers that the events should have."""
 
 
 class _TextDelta(msgspec.Struct, tag_field="type", tag="response.output_text.delta", gc=False):
@@ -42,45 +43,51 @@ class _TextDelta(msgspec.Struct, tag_field="type", tag="response.output_text.del
     delta: str
     output_index: int
     content_index: int
+    sequence_number: int | None = None
     logprobs: list[msgspec.Raw] = []
 
 
 def _delta_of(kind: str) -> Callable[[bytes], Any]:
     """Make the decoder of a piece that says its item only."""
-    cls = msgspec.defstruct("_Delta", [("delta", str), ("output_index", int)], tag_field="type", tag=kind, gc=False)
+    members: list[Any] = [("delta", str), ("output_index", int), ("sequence_number", int | None, None)]
+    cls = msgspec.defstruct("_Delta", members, tag_field="type", tag=kind, gc=False)
     return msgspec.json.Decoder(cls).decode
 
 
 _decode_text: Final = msgspec.json.Decoder(_TextDelta).decode
 
 
-def _read_texts(frames: Sequence[bytes], place: Place) -> Block:
+def _read_texts(frames: Sequence[bytes], place: Place, expected: Iterable[int | None]) -> Block:
     output, content, number = place
     return [
         Content(content=piece.delta, part=number)
-        for piece in map(_decode_text, frames)
-        if piece.output_index == output and piece.content_index == content and piece.delta and not piece.logprobs
+        for piece, numbered in zip(map(_decode_text, frames), expected, strict=False)
+        if piece.sequence_number == numbered
+        and piece.output_index == output
+        and piece.content_index == content
+        and piece.delta
+        and not piece.logprobs
     ]
 
 
-def _read_arguments(frames: Sequence[bytes], place: Place) -> Block:
+def _read_arguments(frames: Sequence[bytes], place: Place, expected: Iterable[int | None]) -> Block:
     output, _, number = place
     return [
         ToolCallDelta(part=number, arguments=piece.delta)
-        for piece in map(_decode_arguments, frames)
-        if piece.output_index == output and piece.delta
+        for piece, numbered in zip(map(_decode_arguments, frames), expected, strict=False)
+        if piece.sequence_number == numbered and piece.output_index == output and piece.delta
     ]
 
 
 def _thought_reader(kind: str) -> QuickReader:
     decode = _delta_of(kind)
 
-    def read(frames: Sequence[bytes], place: Place) -> Block:
+    def read(frames: Sequence[bytes], place: Place, expected: Iterable[int | None]) -> Block:
         output, _, number = place
         return [
             Reasoning(token=piece.delta, part=number)
-            for piece in map(decode, frames)
-            if piece.output_index == output and piece.delta
+            for piece, numbered in zip(map(decode, frames), expected, strict=False)
+            if piece.sequence_number == numbered and piece.output_index == output and piece.delta
         ]
 
     return read

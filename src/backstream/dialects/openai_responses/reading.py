@@ -1,8 +1,8 @@
 """What a response's items and events mean, as chunks; how they are framed is not known here.
 
 Parts are numbered in the order they begin: a text or refusal by its item and its place in it, every other item as one
-part. Events that are unknown, or whose members have other types, are passed over; ``sequence_number`` is not looked
-at, since events come in order over HTTP and servers other than OpenAI's leave it out.
+part. Events that are unknown, or whose members have other types, are passed over; their numbers are looked at where
+they are a stream's (``numbering.py``).
 
 Source: https://platform.openai.com/docs/api-reference/responses-streaming; OpenAI's OpenAPI description 2.3.0.
 """

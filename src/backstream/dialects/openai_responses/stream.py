@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from backstream.dialects.openai_responses.members import text_of
+from backstream.dialects.openai_responses.numbering import Numbering
 from backstream.dialects.openai_responses.quick import NOT_QUICK, READERS, Place
 from backstream.dialects.openai_responses.reading import ResponseReader
 from backstream.errors import BackstreamError, DecodeError, IncompleteStream, TooLargeError
 from backstream.options import CallOptions
-from backstream.reply import Block, End
+from backstream.reply import Block, End, EndState
 from backstream.wire.json_text import HalfJoiner, decode_json
 from backstream.wire.sse_data import EventDataDecoder
 
@@ -26,17 +27,19 @@ class ResponsesParser:
     """Parse one streamed answer; see :class:`backstream.dialects.base.StreamParser`.
 
     Done is what the back-end calls so: ``response.completed`` or ``response.incomplete``; whatever follows is ignored.
+    Where events are numbered, one that came before is dropped, and after a gap the answer is incomplete.
 
     Args:
         options: The caps of the call.
     """
 
-    __slots__ = ("_decoder", "_ended", "_halves", "_index", "_place", "_quick", "_reader")
+    __slots__ = ("_decoder", "_ended", "_halves", "_index", "_numbering", "_place", "_quick", "_reader")
 
     def __init__(self, options: CallOptions) -> None:
         self._decoder = EventDataDecoder(max_line_bytes=options.max_line_bytes, max_event_bytes=options.max_event_bytes)
         self._halves = HalfJoiner()
         self._reader = ResponseReader()
+        self._numbering = Numbering()
         self._ended = False
         self._index = 0
         self._place: Place | None = None
@@ -77,10 +80,13 @@ class ResponsesParser:
         if self._place is None:
             return None
         try:
-            block = self._quick(frames, self._place)
+            block = self._quick(frames, self._place, self._numbering.expected())
         except NOT_QUICK:
             return None
-        return block if len(block) == len(frames) else None
+        if len(block) != len(frames):
+            return None
+        self._numbering.note(len(frames))
+        return block
 
     def _parse_one_by_one(self, frames: list[bytes]) -> Block:
         block: Block = []
@@ -107,6 +113,12 @@ class ResponsesParser:
             kind = type(members).__name__
             self._end(block, DecodeError(f"the event is a JSON {kind}, not an object", index=self._index))
             return
+        try:
+            if not self._numbering.admit(members, frame):
+                return
+        except IncompleteStream as error:
+            self._end(block, error, "incomplete", "gap")
+            return
         chunks = self._reader.read(members)
         block += chunks
         self._ended = bool(chunks) and isinstance(chunks[-1], End)
@@ -116,9 +128,9 @@ class ResponsesParser:
             number = getattr(chunks[0], "part", -1)
             self._place = Place(members["output_index"], members.get("content_index"), number)
 
-    def _end(self, block: Block, error: BackstreamError) -> None:
+    def _end(self, block: Block, error: BackstreamError, state: EndState = "failed", evidence: str = "error") -> None:
         self._ended = True
-        block.append(End("failed", ("error",), error))
+        block.append(End(state, (evidence,), error))
 
     def finish(self, *, framed: bool) -> Block:
         """See :class:`backstream.dialects.base.StreamParser`."""
