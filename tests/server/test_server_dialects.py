@@ -264,6 +264,19 @@ async def test_models_are_listed_and_told_one_by_one(name: str) -> None:
             assert "error" in await response.json()
 
 
+async def test_a_client_of_mistral_gets_its_vendors_form_at_openais_paths() -> None:
+    asked = {"model": "echo-reasoning", "messages": [{"role": "user", "content": "Hi"}]}
+    async with running() as server:
+        agent = {"headers": {"User-Agent": "mistral-client-python/3.7.0"}}
+        told = (await server.ask("POST", "/v1/chat/completions", asked, **agent)).json()
+        plain = (await server.ask("POST", "/v1/chat/completions", asked)).json()
+        listed = (await server.ask("GET", "/v1/models", **agent)).json()
+        one = (await server.ask("GET", "/v1/models/echo", **agent)).json()
+    assert told["choices"][0]["message"]["content"][0]["type"] == "thinking"
+    assert plain["choices"][0]["message"]["reasoning_content"].startswith("I look")
+    assert {entry["type"] for entry in [*listed["data"], one]} == {"base"}
+
+
 @pytest.mark.parametrize("name", ["anthropic_messages", "gemini"])
 async def test_tokens_are_counted_only_by_those_who_can(name: str) -> None:
     async with running() as server:

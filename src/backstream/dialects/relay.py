@@ -49,7 +49,10 @@ def relay_for(client: Dialect, provider: Dialect, request: Request) -> FrameRela
     """
     framings = {getattr(getattr(each, "quirks", None), "framing", "sse") for each in (client, provider)}
     hides = getattr(getattr(provider, "quirks", None), "think_tags", False)
-    if client.name != provider.name or client.name not in _LAST or framings != {"sse"} or hides or not request.stream:
+    takes = getattr(client, "takes_frames", True)
+    if client.name != provider.name or client.name not in _LAST or framings != {"sse"}:
+        return None
+    if hides or not takes or not request.stream:
         return None
     return FrameRelay(client.name, with_usage=client.name != "openai_chat" or wants_usage(request))
 

@@ -19,7 +19,7 @@ from backstream.errors import DecodeError, IncompleteStream, UnavailableError
 from backstream.reply import Block, End
 from backstream.wire.json_text import decode_json, encode_json
 
-__all__ = ["parse_reply", "render_reply"]
+__all__ = ["make_reply", "parse_reply", "render_reply"]
 
 
 def parse_reply(body: bytes, quirks: Quirks) -> Block:
@@ -44,6 +44,11 @@ def parse_reply(body: bytes, quirks: Quirks) -> Block:
 
 def render_reply(chunks: Block, envelope: Envelope, quirks: Quirks) -> bytes:
     """See :meth:`backstream.dialects.base.Dialect.render_reply`."""
+    return encode_json(make_reply(chunks, envelope, quirks))
+
+
+def make_reply(chunks: Block, envelope: Envelope, quirks: Quirks) -> dict[str, Any]:
+    """Make the object that a whole answer is."""
     start, finish, usage = Start(), None, None
     writer = DeltaWriter(envelope.id, quirks)
     deltas: list[Delta] = []
@@ -66,4 +71,4 @@ def render_reply(chunks: Block, envelope: Envelope, quirks: Quirks) -> bytes:
     answer = {**head_of(start, envelope, "chat.completion"), "choices": [choice]}
     if usage is not None:
         answer["usage"] = render_usage(usage)
-    return encode_json(answer)
+    return answer

@@ -96,10 +96,15 @@ class ChatStreamRenderer:
         if self._head is None:
             self._begin(Start(), pieces)
         pieces += [self._event(delta) for delta in self._deltas.flush()]
-        pieces.append(self._event(Delta({}), render_finish(self._finish, called=self._deltas.called)))
-        if self._usage is not None and wants_usage(self._envelope.request):
-            pieces.append(_encode({**(self._head or {}), "choices": [], "usage": render_usage(self._usage)}))
+        pieces += self._last(render_finish(self._finish, called=self._deltas.called))
         pieces.append(b"data: [DONE]\n\n")
+
+    def _last(self, reason: Mapping[str, Any]) -> list[bytes]:
+        """Write the events that say why the answer ended, and what it used."""
+        events = [self._event(Delta({}), reason)]
+        if self._usage is not None and wants_usage(self._envelope.request):
+            events.append(_encode({**(self._head or {}), "choices": [], "usage": render_usage(self._usage)}))
+        return events
 
 
 def _encode(event: Mapping[str, Any]) -> bytes:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from backstream.dialects.base import Dialect
 from backstream.dialects.names import dialect_for
+from backstream.dialects.openai_chat.mistral import MistralClients
 from backstream.server.asgi import send_plain
 from backstream.server.choosing import find_model, list_visible
 from backstream.server.routes.answers import answer_in
@@ -56,11 +57,28 @@ def _by_client(handlers: Mapping[str, Handler]) -> Handler:
     return handle
 
 
+def _by_agent(mistral: Handler, otherwise: Handler) -> Handler:
+    """Mistral's clients ask at OpenAI's paths, and hold the answer to their vendor's form."""
+
+    async def handle(exchange: Exchange) -> None:
+        is_mistral = exchange.request.text(b"user-agent").startswith(_MISTRAL_AGENT)
+        await (mistral if is_mistral else otherwise)(exchange)
+
+    return handle
+
+
 CHAT: Final = dialect_for("openai_chat")
+MISTRAL: Final = MistralClients()
 ANTHROPIC: Final = dialect_for("anthropic_messages")
 GEMINI: Final = dialect_for("gemini")
 OLLAMA: Final = dialect_for("ollama")
-_SHARED: Final = (CHAT, ANTHROPIC, GEMINI)
+_SHARED: Final = (ANTHROPIC, GEMINI)
+_MISTRAL_AGENT: Final = "mistral-client-"
+_LISTS: Final = {
+    CHAT.name: _by_agent(_list_in(MISTRAL), _list_in(CHAT)),
+    **{each.name: _list_in(each) for each in _SHARED},
+}
+_ONES: Final = {CHAT.name: _by_agent(_one_in(MISTRAL), _one_in(CHAT)), **{each.name: _one_in(each) for each in _SHARED}}
 
 
 def _route(name: str, path: str, method: str, dialect: Dialect, handler: Handler) -> Route:
@@ -69,14 +87,14 @@ def _route(name: str, path: str, method: str, dialect: Dialect, handler: Handler
 
 DIALECT_ROUTES: Final[Sequence[Route]] = (
     Route("root", "/", "GET", tell_root),
-    _route("chat-completions", "/v1/chat/completions", "POST", CHAT, answer_in(CHAT)),
+    _route("chat-completions", "/v1/chat/completions", "POST", CHAT, _by_agent(answer_in(MISTRAL), answer_in(CHAT))),
     *RESPONSE_ROUTES,
     *SERVICE_ROUTES,
     _route("messages", "/v1/messages", "POST", ANTHROPIC, answer_in(ANTHROPIC)),
     _route("messages-count", "/v1/messages/count_tokens", "POST", ANTHROPIC, count_in(ANTHROPIC)),
     *GEMINI_ROUTES,
-    _route("v1-models", "/v1/models", "GET", CHAT, _by_client({each.name: _list_in(each) for each in _SHARED})),
-    _route("v1-model", "/v1/models/{*model}", "GET", CHAT, _by_client({each.name: _one_in(each) for each in _SHARED})),
+    _route("v1-models", "/v1/models", "GET", CHAT, _by_client(_LISTS)),
+    _route("v1-model", "/v1/models/{*model}", "GET", CHAT, _by_client(_ONES)),
     _route("gemini-models", "/v1beta/models", "GET", GEMINI, _list_in(GEMINI)),
     _route("gemini-model", "/v1beta/models/{*model}", "GET", GEMINI, _one_in(GEMINI)),
     *OLLAMA_ROUTES,
