@@ -38,7 +38,7 @@ async def answer_of(reader: asyncio.StreamReader) -> tuple[int, bytes]:
 @pytest.mark.parametrize("pattern", POSTS)
 async def test_the_json_suite(pattern: str, caplog: Any) -> None:
     caplog.set_level(logging.ERROR, "backstream.server")
-    path = pattern.replace("{*model}", "one").replace("{model}", "one")
+    path = pattern.replace("{*model}", "one").replace("{id}", "resp_x")
     assert "{" not in path
     assert len(BODIES) > 300
     async with running([saying()]) as server:

@@ -43,8 +43,8 @@ def parse_embed(members: Mapping[str, Any], where: str = "") -> tuple[str, dict[
         parts = [parts]
     if not isinstance(parts, list) or not parts or not all(isinstance(part, Mapping) for part in parts):
         raise InvalidRequestError(f"{where}content has no parts", 'send {"parts": [{"text": "…"}]}')
-    texts = [part.get("text") for part in parts]
-    if not all(isinstance(text, str) for text in texts):
+    texts = [text for part in parts if isinstance(text := part.get("text"), str)]
+    if len(texts) < len(parts):
         raise UnsupportedFeatureError(f"{where}content: only text is embedded here", "send parts with text")
     found = {_NAMES[name]: value for name, value in members.items() if name in _NAMES and value is not None}
     dimensions = found.get("dimensions", 1)
