@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import json
+import sys
 import threading
 import traceback
 from collections.abc import Iterator
@@ -74,7 +75,8 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        self.upstreams.problems.append(traceback.format_exc(limit=-3))
+        if not isinstance(sys.exception(), ConnectionError):  # the gateway need not read on after an error
+            self.upstreams.problems.append(traceback.format_exc(limit=-3))
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -47,9 +47,14 @@ def read(path: str, body: Mapping[str, Any]) -> Asked:
         images=[b64decode(part["inlineData"]["data"]) for part in parts if "inlineData" in part],
         tools=[function["name"] for function in functions],
         results={each["name"]: next(iter(each["response"].values())) for each in answers},
-        kept=any(part.get("thoughtSignature") == SIGNATURE for part in parts if "functionCall" in part),
+        kept=any(_standard(part.get("thoughtSignature", "")) == SIGNATURE for part in parts if "functionCall" in part),
         schema=settings.get("responseJsonSchema") or settings.get("responseSchema"),
     )
+
+
+def _standard(base64: str) -> str:
+    """Google's servers take either alphabet of base64; its library for Python writes that of URLs."""
+    return base64.replace("-", "+").replace("_", "/")
 
 
 def stream(said: Said) -> Iterator[bytes]:
