@@ -214,6 +214,10 @@ class Registry:
                 raise
             raise self.config.error(["aliases", model], f"leads nowhere: {error.problem}", error.remedy) from None
 
+    def knows(self, target: Target) -> bool:
+        """Tell whether a provider is known to have a model, without asking anybody; any name may stand in a target."""
+        return not target.model or target.model in self._names().models.get(target.provider, ())
+
     async def models(self, provider: str | None = None, *, refresh: bool = False) -> Sequence[ModelInfo]:
         """Return the models of a provider, asking it where its list is not known or old.
 

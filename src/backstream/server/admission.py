@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Final
 
 from backstream.models import ModelInfo
 from backstream.registry.server_config import KeyLimits
 from backstream.server.asgi import Field, Refusal
 from backstream.server.ledger import Wait
-from backstream.server.limits import StreamLimits, are_counted, limits_of, names_of, refusal_of
+from backstream.server.limits import FURTHER_MODELS, StreamLimits, are_counted, limits_of, names_of, refusal_of
 from backstream.server.routing import Exchange
 from backstream.server.running import RunningAnswers
 from backstream.server.tickets import Ticket
@@ -93,6 +93,19 @@ class Admission:
             if exchange.ticket is not None:
                 exchange.ticket.asked = False
             raise Refusal(403, "This key may not use that model; GET the list of models for those it may")
+
+    def check_members(self, exchange: Exchange, members: Mapping[str, object]) -> None:
+        """Check that a request names no further models, which nobody has looked at, where its key may not use all.
+
+        Args:
+            exchange: The request.
+            members: Its members, as far as they may reach a back-end.
+
+        Raises:
+            Refusal: 403.
+        """
+        if _limits(exchange).models is not None and not FURTHER_MODELS.isdisjoint(members):
+            raise Refusal(403, "This key may not use every model, and so may not name further ones; leave them out")
 
     def visible(self, exchange: Exchange, models: Iterable[ModelInfo]) -> list[ModelInfo]:
         """Return those of a list of models that the request's key may use."""

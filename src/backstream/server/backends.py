@@ -63,7 +63,8 @@ class BackEnd:
         name: The provider's name here.
         provider: The provider.
         model: The model, as the provider names it; ``""`` for its default.
-        is_known: Whether the model's name is one of a known list, and so may be logged.
+        is_known: Whether the model's name is one of a known list, and so may be logged; ``None`` where it may be once
+            its provider has answered for it.
 
     Attributes:
         route: The routing list that was asked for; ``""`` for none.
@@ -71,7 +72,7 @@ class BackEnd:
 
     __slots__ = ("is_known", "model", "name", "provider", "route")
 
-    def __init__(self, name: str, provider: Any, model: str, *, is_known: bool) -> None:
+    def __init__(self, name: str, provider: Any, model: str, *, is_known: bool | None) -> None:
         self.name = name
         self.provider = provider
         self.model = model
@@ -184,7 +185,7 @@ class BackEnds:
         target = await self._registry.resolve(model)
         with with_own_keys(target.provider):
             provider = await self._registry.provider(target.provider)
-        return BackEnd(target.provider, provider, target.model, is_known=True)
+        return BackEnd(target.provider, provider, target.model, is_known=self._registry.knows(target) or None)
 
     async def find_beyond(self, provider: str, model: str) -> BackEnd | None:
         """Return who answers for a model where a client may name the provider apart from it.

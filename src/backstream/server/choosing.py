@@ -22,8 +22,7 @@ async def choose(exchange: Exchange, model: str) -> BackEnd:
         Refusal: The client's key may not use it.
     """
     back_end = await exchange.back_ends.find(model)
-    exchange.record.provider = back_end.name
-    exchange.record.model = back_end.model if back_end.is_known else "other"
+    exchange.record.note_back_end(back_end.name, back_end.model, known=back_end.is_known)
     exchange.admission.check_model(exchange, back_end.name, back_end.model, model)
     return back_end
 

@@ -36,7 +36,12 @@ async def load_response(exchange: Exchange, response_id: object) -> StoredRespon
     if not isinstance(response_id, str) or not 0 < len(response_id) <= _LONGEST_ID:
         return None
     body = await exchange.ledger.get_response(response_id, exchange.key_name)
-    return None if body is None else await asyncio.to_thread(_DECODER.decode, body)
+    if body is None:
+        return None
+    stored = await asyncio.to_thread(_DECODER.decode, body)
+    if exchange.record.tally is not None:  # a provider that keeps nothing is asked all of it again
+        exchange.record.tally.note_body(body[len(stored.response) :])
+    return stored
 
 
 class Keeping:

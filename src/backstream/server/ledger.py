@@ -155,7 +155,7 @@ class Ledger:
     ) -> bool:
         """Store a response for the client key that asked for it.
 
-        At most 1,000 responses and 64 MiB are kept, of all keys together; the oldest go first.
+        At most 1,000 responses and 64 MiB are kept, of all keys together; the oldest of whoever has most go first.
 
         Args:
             response_id: Its id, one that cannot be guessed.

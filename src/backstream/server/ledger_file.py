@@ -261,13 +261,26 @@ class LedgerFile:
             ).rowcount
             if not stored:
                 return False
-            count, size = run("SELECT count(*), sum(size) FROM responses").fetchone()
-            ages = run("SELECT id, size FROM responses WHERE id != ? ORDER BY created, rowid", (response_id,))
-            for oldest, its_size in ages.fetchall() if count > MAX_RESPONSES or size > MAX_RESPONSE_BYTES else ():
-                if count <= MAX_RESPONSES and size <= MAX_RESPONSE_BYTES:
-                    break
-                run("DELETE FROM responses WHERE id = ?", (oldest,))
-                count, size = count - 1, size - its_size
+            while self._drop_surplus(run, response_id):
+                pass
+        return True
+
+    @staticmethod
+    def _drop_surplus(run: _Run, new: str) -> bool:
+        """Remove the oldest response of the key that holds the most, where there are too many; tell whether there were.
+
+        Whoever stores much pushes out what is its own, and not what is another's.
+        """
+        count, size = run("SELECT count(*), sum(size) FROM responses").fetchone()
+        if count <= MAX_RESPONSES and size <= MAX_RESPONSE_BYTES:
+            return False
+        measure = "count(*)" if count > MAX_RESPONSES else "sum(size)"
+        greediest = f"SELECT key FROM responses GROUP BY key HAVING max(id != ?1) ORDER BY {measure} DESC LIMIT 1"  # noqa: S608
+        run(
+            f"DELETE FROM responses WHERE id = (SELECT id FROM responses WHERE id != ?1 AND key = ({greediest})"  # noqa: S608
+            " ORDER BY created, rowid LIMIT 1)",
+            (new,),
+        )
         return True
 
     def get_response(self, response_id: str, key: str, now: float) -> bytes | None:

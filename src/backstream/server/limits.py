@@ -12,10 +12,16 @@ from backstream.server.asgi import Field, Refusal
 from backstream.server.keys import KeyRecord
 from backstream.server.ledger import Wait
 
-__all__ = ["NO_LIMITS", "StreamLimits", "are_counted", "limits_of", "names_of", "refusal_of"]
+__all__ = ["FURTHER_MODELS", "NO_LIMITS", "StreamLimits", "are_counted", "limits_of", "names_of", "refusal_of"]
 
 NO_LIMITS: Final = KeyLimits()
 """The limits of who has none: every request of a server without keys."""
+
+FURTHER_MODELS: Final = frozenset({"models", "fallbacks", "fallback_models"})
+"""Members by which a back-end is told models to go on with, beside the one that was checked.
+
+Source: https://openrouter.ai/docs/features/model-routing (``models``); LiteLLM's proxy takes ``fallbacks``.
+"""
 
 _TEXTS: Final = {
     "requests_per_minute": "Too many requests in a minute for this key",

@@ -81,7 +81,7 @@ class Offer:
     @contextlib.asynccontextmanager
     async def speak(self, text: str, voice: object, parameters: Mapping[str, Any]) -> AsyncIterator[Sound]:
         """Have a text spoken, and hand the sound on as it comes where the provider can do so; errors as :meth:`ask`."""
-        opener = getattr(self._back_end.provider, "speech_stream", None)
+        opener: Any = getattr(self._back_end.provider, "speech_stream", None)
         if not callable(opener):
             speech = await self.ask(parameters, text, voice)
             yield Sound(speech.media_type, speech.usage, _once(speech.data))
@@ -136,5 +136,6 @@ async def find_offer(exchange: Exchange, members: Mapping[str, Any], service: st
     model = members.get("model")
     if not isinstance(model, str) or not model:
         raise InvalidRequestError("the request names no model", "send its name as model")
+    exchange.admission.check_members(exchange, members)
     back_end = await choose(exchange, model)
     return Offer(back_end, service, exchange.ask())

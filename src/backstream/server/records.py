@@ -5,6 +5,7 @@ Never content, never keys. The list of what is logged is closed; nothing else of
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import secrets
@@ -28,6 +29,7 @@ _LOGGER: Final = logging.getLogger("backstream.server")
 Ending = Literal["complete", "incomplete", "failed", "cancelled", "refused"]
 
 _PLAIN: Final = re.compile(r'[^ "=\\]+')
+_NAME: Final = re.compile(r"[A-Za-z0-9._:/@+-]{1,100}")  # of a model
 _NOTED: Final = frozenset({Start, Usage, Finish, End})
 
 
@@ -42,7 +44,8 @@ class RequestRecord:
         pattern: The route's pattern, e.g. ``/v1/models/{*model}``.
         key: The name of the client key.
         provider: The provider's registered name.
-        model: The model, where the provider lists it; ``other`` for any other text, which might be anything.
+        model: The model, where the provider lists it or has answered for it; ``other`` for any other text, which might
+            be anything.
         stream: Whether a stream was asked for; ``None`` on routes that have none.
         status: The HTTP status; ``None`` where the client went away first.
         end: How it ended.
@@ -61,6 +64,7 @@ class RequestRecord:
 
     __slots__ = (
         "_start",
+        "_unlisted",
         "answered_by",
         "asked_seconds",
         "chunks",
@@ -108,11 +112,17 @@ class RequestRecord:
         self.first_seconds: float | None = None
         self.seconds: float | None = None
         self.asked_seconds: float | None = None
+        self._unlisted: str | None = None
         self._start = time.perf_counter()
 
     def note_model(self, model: str, known: Collection[str]) -> None:
         """Keep a model's name where it is one of the known ones."""
         self.model = model if model in known else "other"
+
+    def note_back_end(self, provider: str, model: str, *, known: bool | None) -> None:
+        """Keep who is asked, and the model's name where it is known; for ``None``, once its provider has answered."""
+        self.provider, self.model = provider, model if known else "other"
+        self._unlisted = model if known is None and _NAME.fullmatch(model) is not None else None
 
     def note_asked(self) -> None:
         """Keep when the provider is asked; the first time counts."""
@@ -179,6 +189,8 @@ class RequestRecord:
     def write(self) -> None:
         """End the record and write its line; the same values are the log record's ``request``."""
         self.seconds = time.perf_counter() - self._start
+        if self._unlisted is not None and self.status == 200 and self.end == "complete":
+            self.model = self._unlisted
         if _LOGGER.isEnabledFor(logging.INFO):
             values = self.values()
             _LOGGER.info("request %s", _Line(values), extra={"request": values})
@@ -212,7 +224,7 @@ def _text(value: object) -> str:
         return ("yes" if value else "no") if isinstance(value, bool) else str(value)
     if value.isprintable() and _PLAIN.fullmatch(value):
         return value
-    return msgspec.json.encode(value).decode()
+    return json.dumps(value)  # in ASCII: some line ends are none to JSON
 
 
 def _joined(before: Usage, after: Usage) -> dict[str, Any]:

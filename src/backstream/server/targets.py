@@ -171,8 +171,8 @@ class _Found(Target):
 
     def note(self, exchange: Exchange) -> None:
         """See :meth:`Target.note`."""
-        record, back_end = exchange.record, self._back_end
-        record.provider, record.model = back_end.name, back_end.model if back_end.is_known else "other"
+        back_end = self._back_end
+        exchange.record.note_back_end(back_end.name, back_end.model, known=back_end.is_known)
         exchange.routed_as = back_end.route
 
     def check_key(self, exchange: Exchange, asked: str) -> None:

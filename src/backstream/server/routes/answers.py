@@ -57,6 +57,7 @@ async def answer(exchange: Exchange, dialect: Dialect, request: Request, keeping
     record.stream = request.stream
     if not request.turns and request.previous_response_id is None:
         raise InvalidRequestError("the request has no messages", "send at least one")
+    exchange.admission.check_members(exchange, request.extra)
     async with ClientWatch(exchange.receive) as watch:
         back_end = await exchange.back_ends.find(request.model)
         _note_who(exchange, back_end)
@@ -80,8 +81,7 @@ async def answer(exchange: Exchange, dialect: Dialect, request: Request, keeping
 
 
 def _note_who(exchange: Exchange, back_end: BackEnd) -> None:
-    record = exchange.record
-    record.provider, record.model = back_end.name, back_end.model if back_end.is_known else "other"
+    exchange.record.note_back_end(back_end.name, back_end.model, known=back_end.is_known)
     exchange.routed_as = back_end.route
 
 

@@ -47,6 +47,7 @@ async def _answer(exchange: Exchange, body: ReceivedBody) -> None:
     members, record, settings = body.members, exchange.record, exchange.settings
     asked = members.get("model")
     record.stream = True
+    exchange.admission.check_members(exchange, members)
     target = await find_target(exchange, members.get("provider"), asked if isinstance(asked, str) else "")
     framing = choose_framing(exchange.request, members, settings.framing, forced=exchange.forced_framing)
 

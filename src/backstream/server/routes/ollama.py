@@ -53,11 +53,12 @@ async def generate(exchange: Exchange) -> None:
 
 async def show(exchange: Exchange) -> None:
     """Answer ``POST /api/show``; raises as :func:`generate`."""
-    members = await read_members(exchange)
-    name = members.get("model") or members.get("name")
-    if not isinstance(name, str):
-        raise InvalidRequestError("the request names no model", "send its name as model")
-    await _send(exchange, render_show(await find_model(exchange, name)))
+    async with exchange.admission.admit(exchange, spends=False):
+        members = await read_members(exchange)
+        name = members.get("model") or members.get("name")
+        if not isinstance(name, str):
+            raise InvalidRequestError("the request names no model", "send its name as model")
+        await _send(exchange, render_show(await find_model(exchange, name)))
 
 
 def _embed(*, old: bool) -> Handler:
