@@ -269,7 +269,18 @@ def test_links_lead_somewhere(path: Path) -> None:
 
 @pytest.mark.parametrize("path", texts(), ids=names(texts()))
 def test_no_text_names_the_path_of_a_machine(path: Path) -> None:
-    ours = ("/backend-api", "/v1", "/jsonl", "/healthz", "/llm", "/media", "/models", "/providers", "/version", "/dev/stdin")
+    ours = (
+        "/backend-api",
+        "/v1",
+        "/jsonl",
+        "/healthz",
+        "/llm",
+        "/media",
+        "/models",
+        "/providers",
+        "/version",
+        "/dev/stdin",
+    )
     for found in re.findall(r"(?<![\w.:/<>…\])}*~])/[A-Za-z][\w.-]*(?:/[\w.{}-]+)+", path.read_text()):
         assert found.startswith(ours), f"{path.name} names {found}"
 
