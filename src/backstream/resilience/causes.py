@@ -83,11 +83,12 @@ def cause_of(error: BackstreamError) -> Cause:
 
 def render_causes() -> str:
     """Return the table as Markdown, for the documentation."""
-    rows = [(cls.__name__, cause) for cls, cause in CAUSES.items()]
-    rows.insert(-1, ("BackendRequestError: too long, or 413", _TOO_LONG))
+    rows = [(f"`{cls.__name__}`", cause) for cls, cause in CAUSES.items()]
+    plain = [cause for _, cause in rows].index(CAUSES[BackendRequestError])
+    rows.insert(plain + 1, ("`BackendRequestError`, too long", _TOO_LONG))
     lines = ["| error | same route again | next route | counts against the route | because |", "|---|---|---|---|---|"]
     for name, cause in rows:
         fault = {True: "yes", False: "no: it is up", None: "says nothing"}[cause.fault]
         again, following = ("yes" if what else "no" for what in (cause.again, cause.next))
-        lines.append(f"| `{name}` | {again} | {following} | {fault} | {cause.because} |")
+        lines.append(f"| {name} | {again} | {following} | {fault} | {cause.because} |")
     return "\n".join(lines)

@@ -18,6 +18,7 @@ __all__ = ["HeldSource", "Limit", "Window"]
 
 _SAMPLES = 32
 _ENOUGH_SAMPLES = 8
+_NEVER_SLOW_SECONDS = 0.1
 
 
 class Slot:
@@ -145,7 +146,9 @@ class Window:
         """Note the first content of a call that began at a time."""
         seconds = now - began_at
         with self._lock:
-            slow = len(self._seconds) >= _ENOUGH_SAMPLES and seconds > 2 * median(self._seconds)
+            slow = len(self._seconds) >= _ENOUGH_SAMPLES and seconds > max(
+                2 * median(self._seconds), _NEVER_SLOW_SECONDS
+            )
             self._seconds.append(seconds)
             if slow:
                 self._lower(0.9, began_at, now)
