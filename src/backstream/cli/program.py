@@ -15,7 +15,7 @@ from backstream.cli import exits
 
 __all__ = ["cli", "run"]
 
-_COMMANDS: Final = ("chat", "serve", "keys", "models", "providers", "explain", "config", "completion")
+_COMMANDS: Final = ("chat", "serve", "keys", "models", "providers", "explain", "config", "chaos", "completion")
 _COMPLETION_VARIABLE: Final = "_BACKSTREAM_COMPLETE"
 
 
