@@ -23,6 +23,7 @@ from backstream.chunks import (
     Reasoning,
     Refusal,
     Start,
+    Switched,
     Title,
     ToolCallDelta,
     ToolCalls,
@@ -315,3 +316,20 @@ def test_whatever_comes_adds_up_and_can_be_sent_back(chunks: list[Any]) -> None:
     )
     assert parse_messages([reply.message]) == (reply.turn,)
     assert len(reply.media) >= len(reply.media_urls)
+
+
+def test_what_another_route_voids_is_no_part_of_the_reply() -> None:
+    before: list[RawResponse] = [
+        Start(id="1"),
+        Content(content="Hel", urls="/a"),
+        ToolCallDelta(id="1", name="f"),
+        Citation(url="u"),
+        Logprobs(logprobs=[{}]),
+        Usage(usage={"total_tokens": 1}),
+        Finish(finish="stop"),
+    ]
+    after: list[RawResponse] = [Content(content="Hi")]
+    for kept in ("nothing", "all"):
+        chunks = [*before, Switched(from_="a/m", to="b/m", kept=kept), *after]
+        expected = fold(after) if kept == "nothing" else fold([*before, *after])
+        assert fold(chunks) == fold(join_deltas(chunks)) == expected

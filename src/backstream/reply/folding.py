@@ -23,6 +23,7 @@ from backstream.chunks import (
     Reasoning,
     Refusal,
     Start,
+    Switched,
     ToolCallDelta,
     ToolCalls,
     Usage,
@@ -44,7 +45,7 @@ __all__ = ["fold", "join_deltas"]
 
 
 def fold(chunks: Iterable[RawResponse]) -> Reply:
-    """Add chunks up to the reply they make.
+    """Add chunks up to the reply they make; what a ``Switched`` voids is no part of it.
 
     Args:
         chunks: The chunks of one stream, in order.
@@ -73,6 +74,11 @@ def fold(chunks: Iterable[RawResponse]) -> Reply:
             last["provider"] = chunk.provider
         elif isinstance(chunk, Conversation):
             last["conversation"] = chunk.conversation
+        elif isinstance(chunk, Switched):
+            if chunk.kept == "nothing":
+                parts = _Parts()
+                for kept in (media, citations, logprobs, last):
+                    kept.clear()
         else:
             parts.add(chunk)
     return Reply(

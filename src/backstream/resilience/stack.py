@@ -11,6 +11,7 @@ from backstream.resilience.breaker import Breaker
 from backstream.resilience.deadline import Deadline
 from backstream.resilience.fallback import Fallback
 from backstream.resilience.limit import Limit
+from backstream.resilience.midstream import MidStream
 from backstream.resilience.retry import Retry
 from backstream.resilience.route import Route
 from backstream.resilience.settings import Recovery
@@ -62,10 +63,10 @@ def build_stack(
 
     breakers = [wrap(route) for route in routes]
     by_name = {breaker.name: breaker for breaker in breakers}
-    # MidStream goes around this one; ``fail`` needs none.
-    return Fallback(
+    fallback = Fallback(
         breakers,
         switch_after=recovery.switch_after,
         hedge_after=recovery.hedge_after,
         on_silence=lambda name: by_name[name].note_silence(),
     )
+    return fallback if recovery.mid_stream == "fail" else MidStream(fallback, recovery.mid_stream)
