@@ -9,9 +9,31 @@ import zlib
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from backstream.testing.chaos import steps
 from backstream.testing.chaos.answers import Answer
-from backstream.testing.chaos.steps import Step
+from backstream.testing.chaos.steps import (
+    ALL,
+    Begin,
+    Compressed,
+    Drip,
+    Ending,
+    Event,
+    Failure,
+    Framing,
+    Half,
+    Head,
+    Hold,
+    Junk,
+    KeepAlive,
+    LastChunk,
+    N,
+    Pause,
+    Pieces,
+    Raw,
+    Repeat,
+    Reset,
+    Rewrite,
+    Step,
+)
 
 __all__ = ["Player"]
 
@@ -44,7 +66,7 @@ class Player:
         self._answer = answer
         self._number = number
         self._pace = pace_seconds
-        self._framing: steps.Framing = "plain"
+        self._framing: Framing = "plain"
         self._left = list(answer.pieces)
         self._rewritten: tuple[bytes, bytes] | None = None
         self._drip = 0
@@ -67,41 +89,41 @@ class Player:
     async def _take(self, step: Step) -> None:  # noqa: C901 - one line for each step of the language
         answer = self._answer
         match step:
-            case steps.Head():
+            case Head():
                 await self._write(self._head(step))
-            case steps.Begin():
+            case Begin():
                 await self._send(answer.begin)
-            case steps.Pieces():
+            case Pieces():
                 await self._send_pieces(step)
-            case steps.Half():
+            case Half():
                 event = self._left.pop(0)
                 await self._send(event[: len(event) * 2 // 3])
-            case steps.Ending():
+            case Ending():
                 await self._send(answer.ending.removesuffix(answer.last) if step.without_last else answer.ending)
-            case steps.Failure():
+            case Failure():
                 await self._send(answer.failure)
-            case steps.Event():
+            case Event():
                 await self._send(answer.event(step.data))
-            case steps.Junk():
+            case Junk():
                 await self._send(answer.pieces[0] if answer.pieces else answer.ending)
-            case steps.KeepAlive():
+            case KeepAlive():
                 await self._send(answer.keep_alive)
-            case steps.Rewrite():
+            case Rewrite():
                 self._rewritten = step.old, step.new
-            case steps.Drip():
+            case Drip():
                 self._drip = step.size
-            case steps.Raw():
+            case Raw():
                 await self._write(step.data)
-            case steps.Compressed():
+            case Compressed():
                 for block in _bomb(self._count(step.mebibytes)):
                     await self._send(block)
-            case steps.Pause():
+            case Pause():
                 await asyncio.sleep(self._pace)
-            case steps.Repeat():
+            case Repeat():
                 while True:
                     for inner in step.steps:
                         await self._take(inner)
-            case steps.LastChunk():
+            case LastChunk():
                 await self._write(b"0\r\n\r\n" if self._framing == "chunked" else b"")
             case _:
                 await self._end(step)
@@ -109,10 +131,10 @@ class Player:
     async def _end(self, step: Step) -> None:
         self._open = False
         match step:
-            case steps.Hold():
+            case Hold():
                 while await self._reader.read(65536):
                     pass
-            case steps.Reset():
+            case Reset():
                 connection = self._writer.get_extra_info("socket")
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 self._writer.transport.abort()
@@ -121,9 +143,9 @@ class Player:
                 await self._writer.wait_closed()
 
     def _count(self, count: int) -> int:
-        return {steps.N: self._number, steps.ALL: len(self._left)}.get(count, count)
+        return {N: self._number, ALL: len(self._left)}.get(count, count)
 
-    def _head(self, head: steps.Head) -> bytes:
+    def _head(self, head: Head) -> bytes:
         status = self._count(head.status)
         self._framing = head.framing
         fields = [("Content-Type", head.content_type or self._answer.content_type)] if status not in _NO_BODY else []
@@ -145,7 +167,7 @@ class Player:
         ]
         return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
-    async def _send_pieces(self, step: steps.Pieces) -> None:
+    async def _send_pieces(self, step: Pieces) -> None:
         for _ in range(min(self._count(step.count), len(self._left))):
             event = self._left.pop(0)
             cut = _inside_character(event) if step.split else 0
