@@ -149,7 +149,7 @@ async def test_mount_prefixes() -> None:
     assert await status_of(app, scope_of(root_path="/a/", path="/a/healthz")) == 200
     assert await status_of(app, scope_of(root_path="/a", path="/healthz")) == 200  # as old frameworks do
     assert await status_of(app, scope_of(root_path="/a", path="/ahealthz")) == 404
-    assert await status_of(app, scope_of(root_path="/healthz", path="/healthz")) == 404
+    assert await status_of(app, scope_of(root_path="/healthz", path="/healthz/healthy")) == 404
 
 
 async def test_websockets_are_refused() -> None:

@@ -79,7 +79,7 @@ class HTTPSource:
         service: What the back-end's header fields said.
     """
 
-    __slots__ = ("_parser", "_response", "_said_done", "_secrets", "_watched", "receipts", "relay", "service")
+    __slots__ = ("_kept", "_parser", "_response", "_said_done", "_secrets", "_watched", "receipts", "relay", "service")
 
     def __init__(self, response: StreamResponse, parser: StreamParser, *, watched: bool, secrets: Secrets) -> None:
         self.receipts: tuple[Receipt, ...] = ()
@@ -88,16 +88,23 @@ class HTTPSource:
         self._response = response
         self._parser = parser
         self._said_done = False
+        self._kept: Block = []
         self._watched = watched
         self._secrets = secrets
 
     async def read_block(self) -> Block:
         """Parse what one read of the socket brought."""
+        if self._kept:
+            block, self._kept = self._kept, []
+            return block
         try:
             data = await self._response.read_block()
         except ProviderError as error:
             blot_out(error, self._secrets)
             raise
+        return self._parse(data)
+
+    def _parse(self, data: bytes) -> Block:
         if data:
             block = self._parser.feed(data)
             if self._parser.done and not (block and isinstance(block[-1], End)):
@@ -110,6 +117,36 @@ class HTTPSource:
         if self._watched and has_content(block):
             self._response.note_content()
         return block
+
+    async def pump(self, take: Callable[[Block], bool]) -> None:
+        """Give blocks to ``take`` as they arrive, without waking this task for each.
+
+        Returns when ``take`` has had enough, and before the end: :meth:`read_block` goes on from there.
+
+        Args:
+            take: Takes a block; ``False`` ends this.
+
+        Raises:
+            Exception: Whatever ``take`` does.
+        """
+        failure: BaseException | None = None
+
+        def parse(data: bytes) -> bool:
+            nonlocal failure
+            try:
+                block = self._parse(data)
+                if block and isinstance(block[-1], End):
+                    self._kept = block
+                    return False
+                return take(block)
+            except BaseException as error:  # noqa: BLE001 - raised below: a callback of the loop has nobody to tell
+                failure = error
+                return False
+
+        if not self._kept:
+            await self._response.pump(parse)
+        if failure is not None:
+            raise failure
 
     def abort(self) -> None:
         """Close the connection now."""

@@ -17,7 +17,19 @@ from backstream.dialects.names import dialect_for
 from backstream.errors import BackstreamError, CallerError
 from backstream.registry.registry import Registry
 from backstream.server.admission import Admission
-from backstream.server.asgi import Field, Message, Receive, Refusal, Request, Scope, Send, send_json, send_plain
+from backstream.server.asgi import (
+    Field,
+    Message,
+    Push,
+    Receive,
+    Refusal,
+    Request,
+    Scope,
+    Send,
+    push_of,
+    send_json,
+    send_plain,
+)
 from backstream.server.auth import KeyRing, authenticate
 from backstream.server.backends import BackEnds
 from backstream.server.catalog import Catalog, Providers
@@ -124,7 +136,7 @@ class Gateway:
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         request, record = self._receive(scope)
         self.measures.note_begin()
-        answer = _Answer(send, record.id, closing=self.admission.draining)
+        answer = _Answer(send, record.id, push_of(scope, send), closing=self.admission.draining)
         try:
             await self._dispatch(request, receive, answer, record)
         except ClientGone:
@@ -196,6 +208,7 @@ class Gateway:
             request=request,
             receive=receive,
             send=answer.send,
+            push=answer.push,
             record=record,
         )
         try:
@@ -231,10 +244,11 @@ class Gateway:
 class _Answer:
     """The sending side of one request: adds the fields every answer needs, and knows if it started."""
 
-    __slots__ = ("_closing", "_request_id", "_send", "dialect", "extra_fields", "started")
+    __slots__ = ("_closing", "_request_id", "_send", "dialect", "extra_fields", "push", "started")
 
-    def __init__(self, send: Send, request_id: str, *, closing: bool) -> None:
+    def __init__(self, send: Send, request_id: str, push: Push | None, *, closing: bool) -> None:
         self._send = send
+        self.push = push
         self._request_id = (b"x-request-id", request_id.encode())
         self._closing = closing
         self.dialect = ""

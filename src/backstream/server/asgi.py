@@ -10,14 +10,32 @@ import msgspec
 
 from backstream.server.refusals import RequestRefused
 
-__all__ = ["Field", "Message", "Receive", "Refusal", "Request", "Scope", "Send", "send_json", "send_plain"]
+__all__ = [
+    "Field",
+    "Message",
+    "Push",
+    "Receive",
+    "Refusal",
+    "Request",
+    "Scope",
+    "Send",
+    "push_of",
+    "send_json",
+    "send_plain",
+]
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
+Push: TypeAlias = Callable[[bytes], bool]
+"""Sends a piece of a body that has begun, at once; tells whether the client takes more without waiting."""
+
 Field: TypeAlias = tuple[bytes, bytes]
 """One header field: lower-case name, value."""
+
+PUSH: Final = "backstream.push"
+"""The ASGI extension of our own server: a :data:`Push`, and the ``send`` it stands for."""
 
 _NOSNIFF: Final[Field] = (b"x-content-type-options", b"nosniff")
 
@@ -91,6 +109,17 @@ class Request:
         for name, value in self.fields:
             fields.setdefault(name.decode("latin-1"), value.decode("latin-1"))
         return fields
+
+
+def push_of(scope: Scope, send: Send) -> Push | None:
+    """Return what sends pieces of a body at once, where our own server runs the application and nothing is between.
+
+    Args:
+        scope: The ASGI scope.
+        send: ASGI's; a middleware's own is one that must see every piece.
+    """
+    push, behind = (scope.get("extensions") or {}).get(PUSH, (None, None))
+    return push if push is not None and behind == send else None
 
 
 def _mounted_path(scope: Scope) -> str:

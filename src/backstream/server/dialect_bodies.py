@@ -66,6 +66,7 @@ async def read_members(exchange: Exchange) -> dict[str, Any]:
     blocks = [block async for block in body_blocks(exchange, exchange.settings.limits.max_body_bytes)]
     body = b"".join(blocks)
     blocks.clear()
+    exchange.body_bytes = len(body)
     try:
         members = await asyncio.to_thread(decode_json, body) if len(body) > LARGE_BYTES else decode_json(body)
     except DecodeError:

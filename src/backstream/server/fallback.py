@@ -133,6 +133,9 @@ class _Opened:
     async def read_block(self) -> Block:
         return await self._gated.read_block()
 
+    async def pump(self, take: Callable[[Block], bool]) -> None:
+        await self._gated.pump(take)
+
     def abort(self) -> None:
         self._gated.abort()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from backstream.dialects.base import Dialect
 from backstream.dialects.relay import FrameRelay
 from backstream.errors import BackstreamError, IncompleteStream, ProviderError
@@ -78,6 +80,12 @@ class GatedAnswer:
         except Exception as error:  # noqa: BLE001 - a provider's code: what it raises is told by its name alone
             name = type(error).__name__
             return [End("failed", (name,), ProviderError(f"the provider failed ({name})"))]
+
+    async def pump(self, take: Callable[[Block], bool]) -> None:
+        """Give blocks to ``take`` as they arrive, where the provider can; :meth:`read_block` goes on from there."""
+        pump = getattr(self._source, "pump", None)
+        if pump is not None and not self.held:
+            await pump(take)
 
     def abort(self) -> None:
         """Close the provider's answer now."""

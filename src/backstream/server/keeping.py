@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -147,6 +147,9 @@ class KeptAnswer(GatedAnswer):
         if self._keeping.keeps:
             await self._note(block)
         return block
+
+    async def pump(self, take: Callable[[Block], bool]) -> None:
+        """Do nothing: every block is looked at by :meth:`read_block`."""
 
     async def _note(self, block: Block) -> None:
         self._chunks += block

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import email.utils
+import functools
 import logging
 import re
 import secrets
@@ -21,7 +22,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from backstream.server.asgi import Message, Receive, Scope, Send
+from backstream.server.asgi import PUSH, Message, Receive, Scope, Send
 
 __all__ = ["ConnectionLimits", "GuardedProtocol"]
 
@@ -243,8 +244,7 @@ class GuardedProtocol(HttpToolsProtocol):
         return [value for known, value in self.headers if known == name]
 
     def _date_answers(self) -> None:
-        now = email.utils.formatdate(time.time(), usegmt=True).encode()
-        self.server_state.default_headers = [(b"date", now)]
+        self.server_state.default_headers = [(b"date", _date_of(int(time.time())))]
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what could not be parsed."""
@@ -277,6 +277,11 @@ class GuardedProtocol(HttpToolsProtocol):
         super()._start_asgi_task(cycle, guarded)
 
 
+@functools.lru_cache(maxsize=1)
+def _date_of(seconds: int) -> bytes:
+    return email.utils.formatdate(seconds, usegmt=True).encode()
+
+
 class _Guard:
     """The application of one request, ended without noise when the server stops or the answer broke."""
 
@@ -289,6 +294,7 @@ class _Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._send = send
+        scope.setdefault("extensions", {})[PUSH] = (self._push, self._pass_on)
         try:
             await self._app(scope, receive, self._pass_on)
         except BaseException:  # noqa: BLE001 - a task's edge, where uvicorn would log a text, and go on
@@ -304,6 +310,18 @@ class _Guard:
         if cycle.scope["http_version"] == "1.0":
             self._end_by_closing(message, last=last)
         await self._send(message)
+
+    def _push(self, data: bytes) -> bool:
+        """Write a piece of a body that has begun, and is not the last; a :data:`backstream.server.asgi.Push`."""
+        cycle = self._cycle
+        if not data or cycle.disconnected:
+            return not cycle.disconnected
+        if cycle.chunked_encoding:
+            cycle.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+        else:
+            cycle.expected_content_length -= len(data)
+            cycle.transport.write(data)
+        return not cycle.flow.write_paused
 
     def _end_by_closing(self, message: Message, *, last: bool) -> None:
         """Frame a body of unknown length by the end of the connection, as uvicorn does not.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from backstream.dialects.backend_api import Framing
 from backstream.options import CallOptions
-from backstream.server.asgi import Receive, Refusal, Request, Send, send_json
+from backstream.server.asgi import Push, Receive, Refusal, Request, Send, send_json
 from backstream.server.backends import BackEnds
 from backstream.server.catalog import Catalog
 from backstream.server.keys import KeyRecord
@@ -39,6 +39,8 @@ class Exchange:
         request: The request's head.
         receive: ASGI's.
         send: ASGI's.
+        body_bytes: The size of its body, once it was read.
+        push: Sends a piece of a body at once; ``None`` where only ``send`` can.
         record: What will be logged.
         key: The client key; ``None`` on a server without keys.
         interruption: How the answer is told that the server stops; made by the admission.
@@ -57,6 +59,8 @@ class Exchange:
     request: Request
     receive: Receive
     send: Send
+    push: Push | None = None
+    body_bytes: int = 0
     record: RequestRecord
     key: KeyRecord | None = None
     interruption: Interruption = dataclasses.field(default_factory=Interruption)

@@ -14,7 +14,7 @@ from backstream.chunks import RawResponse
 from backstream.dialects.backend_api.stream_out import BackendApiRenderer
 from backstream.errors import IncompleteStream
 from backstream.providers.base import blocks_of
-from backstream.server.asgi import Field, Receive, Send
+from backstream.server.asgi import Field, Push, Receive, Send
 from backstream.server.presence import ClientWatch
 from backstream.server.records import RequestRecord
 from backstream.server.refusals import ClientGone
@@ -30,14 +30,18 @@ class Outlet:
         send: ASGI's.
         keepalive_seconds: Silence after which a keep-alive is sent; ``None`` where the framing has none.
         keep_alive: What to send then.
+        push: Sends at once, where the server can; see :data:`backstream.server.asgi.Push`.
 
     Attributes:
         is_open: Whether status and header fields are sent.
     """
 
-    def __init__(self, send: Send, keepalive_seconds: float | None, keep_alive: bytes) -> None:
+    def __init__(
+        self, send: Send, keepalive_seconds: float | None, keep_alive: bytes, push: Push | None = None
+    ) -> None:
         self.is_open = False
         self._send = send
+        self._push = push
         self._keep_alive = keep_alive
         self._seconds = keepalive_seconds
         self._loop = asyncio.get_running_loop()
@@ -73,6 +77,17 @@ class Outlet:
             self._writing = False
             self._last = self._loop.time()
 
+    @property
+    def can_push(self) -> bool:
+        """Whether :meth:`push` can be used."""
+        return self._push is not None
+
+    def push(self, data: bytes) -> bool:
+        """Send bytes at once; return whether the client takes more without waiting."""
+        assert self._push is not None
+        self._last = self._loop.time()
+        return self._push(data)
+
     async def _pass_on(self, message: dict[str, object]) -> None:
         try:
             await self._send(message)
@@ -86,7 +101,10 @@ class Outlet:
         due = self._last + self._seconds
         now = self._loop.time()
         if now >= due and not self._writing and self._ping is None:
-            self._ping = asyncio.create_task(self._send_ping())
+            if self._push is not None:
+                self.push(self._keep_alive)
+            else:
+                self._ping = asyncio.create_task(self._send_ping())
         self._timer = self._loop.call_later(max(due - now, 0) or self._seconds, self._tick)
 
     async def _send_ping(self) -> None:

@@ -144,6 +144,35 @@ class StreamResponse:
             if block:
                 return block
 
+    async def pump(self, take: Callable[[bytes], bool]) -> None:
+        """Give pieces of the body to ``take`` as they arrive, without waking this task for each.
+
+        Returns when ``take`` has had enough, when the body is over or has failed, and where there is something that
+        only :meth:`read_block` can give: call that next.
+
+        Args:
+            take: Takes a piece; ``False`` ends this. It must not raise.
+
+        Raises:
+            MisuseError: Another task is reading the response.
+        """
+        connection, blocks = self._connection, self._blocks
+        if connection is None or connection.ended or blocks or self._decoder is not None:
+            return
+        if connection.is_read():
+            raise MisuseError("the response is being read by another task")
+
+        def take_all() -> bool:
+            block = blocks[0] if len(blocks) == 1 else b"".join(blocks)
+            blocks.clear()
+            return take(block)
+
+        try:
+            await connection.pump(take_all)
+        except BaseException:  # a cancelled reader must not leave the connection open
+            self.abort()
+            raise
+
     def _end(self) -> bytes:
         connection = self._connection
         if connection is None:

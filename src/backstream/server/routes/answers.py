@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import functools
 import time
+from typing import Final
 
 import msgspec
 
-from backstream.chunks import RawResponse
+from backstream.chunks import Media, RawResponse
 from backstream.dialects.base import Dialect, Envelope, StreamRenderer
 from backstream.dialects.relay import FrameRelay
 from backstream.errors import BackstreamError, IncompleteStream, InvalidRequestError, RefusedError
@@ -16,15 +17,18 @@ from backstream.reply import Block, End, join_deltas
 from backstream.request import Request
 from backstream.server.asgi import Field, send_plain
 from backstream.server.backends import BackEnd
-from backstream.server.dialect_bodies import read_members
+from backstream.server.dialect_bodies import LARGE_BYTES, read_members
 from backstream.server.gated import GatedAnswer
 from backstream.server.keeping import Keeping, KeptAnswer
+from backstream.server.media_count import check_media_count
 from backstream.server.presence import ClientWatch
 from backstream.server.refusals import ClientGone
 from backstream.server.routing import Exchange, Handler
 from backstream.server.stream_out import Outlet
 
 __all__ = ["answer", "answer_in", "refuse_in"]
+
+_MANY_CHUNKS: Final = 1000  # take about a millisecond to render
 
 
 def answer_in(dialect: Dialect) -> Handler:
@@ -33,7 +37,10 @@ def answer_in(dialect: Dialect) -> Handler:
     async def handle(exchange: Exchange) -> None:
         async with exchange.admission.admit(exchange):  # before the body: what is refused is not received
             members = await read_members(exchange)
-            request = await asyncio.to_thread(dialect.parse_request, members, exchange.request.path)
+            if exchange.body_bytes > LARGE_BYTES:
+                request = await asyncio.to_thread(dialect.parse_request, members, exchange.request.path)
+            else:  # a thread costs more than most requests
+                request = dialect.parse_request(members, exchange.request.path)
             await answer(exchange, dialect, request)
 
     return handle
@@ -58,6 +65,7 @@ async def answer(exchange: Exchange, dialect: Dialect, request: Request, keeping
     if not request.turns and request.previous_response_id is None:
         raise InvalidRequestError("the request has no messages", "send at least one")
     exchange.admission.check_members(exchange, request.extra)
+    check_media_count(request, exchange.settings.limits)
     async with ClientWatch(exchange.receive) as watch:
         back_end = await exchange.back_ends.find(request.model)
         _note_who(exchange, back_end)
@@ -102,7 +110,12 @@ async def _answer_whole(exchange: Exchange, dialect: Dialect, envelope: Envelope
     if end.state != "complete":
         exchange.record.end = "incomplete" if end.state == "incomplete" else "failed"
         raise end.error or IncompleteStream("the answer was cut off")
-    body = await asyncio.to_thread(dialect.render_reply, [*chunks, end], envelope)
+    whole: Block = [*chunks]
+    whole.append(end)
+    if len(chunks) > _MANY_CHUNKS or any(isinstance(chunk, Media) for chunk in chunks):
+        body = await asyncio.to_thread(dialect.render_reply, whole, envelope)
+    else:
+        body = dialect.render_reply(whole, envelope)
     exchange.record.status = 200
     await send_plain(exchange.send, 200, body, _fields(exchange, "application/json"))
 
@@ -111,9 +124,14 @@ async def _stream(
     exchange: Exchange, dialect: Dialect, envelope: Envelope, gated: GatedAnswer, watch: ClientWatch
 ) -> None:
     renderer = dialect.stream_renderer(envelope)
-    outlet = Outlet(
-        exchange.send, exchange.settings.keepalive_seconds if renderer.keep_alive else None, renderer.keep_alive
-    )
+    pause = exchange.settings.keepalive_seconds if renderer.keep_alive else None
+    outlet = Outlet(exchange.send, pause, renderer.keep_alive, exchange.push)
+
+    def push(block: Block) -> bool:
+        data = _render(block, renderer, gated.relay)
+        exchange.record.note_block(block)
+        return not data or outlet.push(data)
+
     fields = _fields(exchange, renderer.content_type)
     waiting = asyncio.ensure_future(gated.wait())
     try:
@@ -133,6 +151,8 @@ async def _stream(
                 return
             if data:
                 await outlet.write(data)
+            if outlet.can_push:  # what comes is passed on in the callback that brings it, without waking this task
+                await gated.pump(push)
             block = await gated.read_block()
     except (asyncio.CancelledError, Exception):  # a provider may turn the one into the other
         stopped = exchange.interruption.take() if outlet.is_open and not watch.gone else None
