@@ -82,7 +82,7 @@ class Offer:
     async def speak(self, text: str, voice: object, parameters: Mapping[str, Any]) -> AsyncIterator[Sound]:
         """Have a text spoken, and hand the sound on as it comes where the provider can do so; errors as :meth:`ask`."""
         opener: Any = getattr(self._back_end.provider, "speech_stream", None)
-        if not callable(opener):
+        if opener is None:
             speech = await self.ask(parameters, text, voice)
             yield Sound(speech.media_type, speech.usage, _once(speech.data))
             return
