@@ -30,7 +30,8 @@ class BodyLimits(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         max_body_bytes: The JSON without the media taken out of it, in bytes as written. Default 64 MiB.
         max_media_bytes: All media together, decoded. Default 2 GiB.
-        max_media_items: How many pieces of media. Default 64.
+        max_media_items: How many pieces of media; eight times as many in a conversation that is sent whole each time.
+            Default 64.
         max_field_bytes: A ``media_url``. Default 16 KiB.
         max_memory_bytes: What of the media is kept in memory instead of a file. Default 1 MiB.
         spool_directory: Where these files lie; ``None`` for the system's place for temporary files.

@@ -9,6 +9,7 @@ from backstream.errors import ModelNotFoundError, UnsupportedFeatureError
 from backstream.server.asgi import send_plain
 from backstream.server.choosing import choose
 from backstream.server.dialect_bodies import read_members
+from backstream.server.media_count import check_media_count
 from backstream.server.presence import ClientWatch
 from backstream.server.routing import Exchange, Handler
 
@@ -23,6 +24,7 @@ def count_in(dialect: Dialect) -> Handler:
             members = await read_members(exchange)
             # in a thread: a conversation may be long, and its pictures large
             request = await asyncio.to_thread(dialect.parse_request, members, exchange.request.path)
+            check_media_count(request, exchange.settings.limits)
             async with ClientWatch(exchange.receive):
                 back_end = await choose(exchange, request.model)
                 try:
