@@ -201,6 +201,8 @@ class Registry:
         """
         if not model:
             return (await self.default()).target
+        if (target := self._in_full(model)) is not None:
+            return target
         await asyncio.to_thread(self.providers)  # reads files, the first time
         for learn in (self._recall, self.models):
             try:
@@ -217,6 +219,13 @@ class Registry:
     def knows(self, target: Target) -> bool:
         """Tell whether a provider is known to have a model, without asking anybody; any name may stand in a target."""
         return not target.model or target.model in self._names().models.get(target.provider, ())
+
+    def _in_full(self, name: str) -> Target | None:
+        """Return what ``provider/model`` means, without a look at any list: the usual name in a gateway's requests."""
+        provider, _, model = name.partition("/")
+        if not model or name in self.config.aliases or name in self.config.routes or self.row(provider) is None:
+            return None
+        return Target(provider, model)
 
     async def models(self, provider: str | None = None, *, refresh: bool = False) -> Sequence[ModelInfo]:
         """Return the models of a provider, asking it where its list is not known or old.
