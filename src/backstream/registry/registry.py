@@ -218,7 +218,14 @@ class Registry:
 
     def knows(self, target: Target) -> bool:
         """Tell whether a provider is known to have a model, without asking anybody; any name may stand in a target."""
-        return not target.model or target.model in self._names().models.get(target.provider, ())
+        return not target.model or target.model in self._models_known(target.provider)
+
+    def _models_known(self, name: str) -> Sequence[str]:
+        row = self.row(name)
+        here = self._found[name].models if name in self._found else ()
+        listed = [each.id for each in self._cache.known(self._identity(name))]
+        built_in = row.models if row is not None else Echo.models if name == ECHO else ()
+        return [*here, *listed, *built_in]
 
     def _in_full(self, name: str) -> Target | None:
         """Return what ``provider/model`` means, without a look at any list: the usual name in a gateway's requests."""
@@ -298,16 +305,11 @@ class Registry:
     def _names(self) -> Names:
         names = self.providers()
         rows = {name: row for name in names if (row := self.row(name)) is not None}
-        models: dict[str, Sequence[str]] = {ECHO: Echo.models}
-        for name in names:
-            here = self._found[name].models if name in self._found else ()
-            listed = [each.id for each in self._cache.known(self._identity(name))]
-            models[name] = [*here, *listed, *(rows[name].models if name in rows else models.get(name, ()))]
         aliases, routes = self.config.aliases, self.config.routes
         return Names(
             defaults={name: (rows[name].default_model or "") if name in rows else "" for name in names},
             aliases={**aliases, **{name: models_of(name, aliases, routes)[0] for name in routes}},
-            models=models,
+            models={name: self._models_known(name) for name in names},
             usable=self._usable(),
         )
 
