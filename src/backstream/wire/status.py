@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Mapping
 from email.utils import parsedate_to_datetime
@@ -127,7 +126,8 @@ def parse_retry_after(headers: Mapping[str, str], now: float) -> float | None:
         now: Seconds since the epoch.
 
     Returns:
-        0 for a date that is past; ``None`` where neither is there, or where it is negative, no number, or over a day.
+        0 for a date that is past, a day for more than a day; ``None`` where neither is there, or where it is negative
+        or no number.
 
     Source: RFC 9110 §10.2.3; ``retry-after-ms`` is sent by OpenAI's and Azure's servers.
     """
@@ -151,4 +151,4 @@ def _number(text: str) -> float | None:
 
 
 def _clamp(seconds: float) -> float | None:
-    return seconds if math.isfinite(seconds) and 0 <= seconds <= MAX_RETRY_AFTER_SECONDS else None
+    return min(seconds, MAX_RETRY_AFTER_SECONDS) if seconds >= 0 else None

@@ -45,7 +45,7 @@ _CODES: Final[Mapping[str, type[RefusedError]]] = {
     "503": errors.UnavailableError,
     "504": errors.UnavailableError,
 }
-_SECONDS: Final = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,9})?)s")
+_SECONDS: Final = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)s")
 _LONGEST_WAIT_SECONDS: Final = 86400.0
 
 _OWN: Final = frozenset({405, 408, 413, 415})
@@ -108,12 +108,12 @@ def _items(value: object) -> list[Any]:
 
 
 def _waits(details: list[Mapping[str, Any]]) -> Iterator[float]:
-    """The waits that details of type ``RetryInfo`` ask for; one over a day is taken for rubbish."""
+    """The waits that details of type ``RetryInfo`` ask for; one over a day is taken for a day."""
     for detail in details:
         delay = detail.get("retryDelay")
         found = _SECONDS.fullmatch(delay) if isinstance(delay, str) else None
-        if found is not None and float(found[1]) <= _LONGEST_WAIT_SECONDS:
-            yield float(found[1])
+        if found is not None:
+            yield min(float(found[1]), _LONGEST_WAIT_SECONDS)
 
 
 def error_members(error: BackstreamError | None) -> dict[str, Any]:
