@@ -27,13 +27,13 @@ _EVENT: Final = re.compile(rb".*?(?:" + _BLANK + rb"|\Z)", re.DOTALL)
 _LINE_END: Final = re.compile(rb"\r\n|\n|\r")
 _NO_CHOICE: Final = re.compile(rb'"choices":\s*\[\s*\]')
 _LONGEST_BLANK: Final = 4
-_LAST: Final[Mapping[str, tuple[re.Pattern[bytes], Callable[[Mapping[str, Any]], object]] | None]] = {
-    "openai_chat": (re.compile(rb"\[DONE\]"), lambda event: False),  # it is no JSON
-    "anthropic_messages": (re.compile(rb"message_stop"), lambda event: event.get("type") == "message_stop"),
+_LAST: Final[Mapping[str, tuple[bytes, Callable[[Mapping[str, Any]], object]] | None]] = {
+    "openai_chat": (b"[DONE]", lambda event: False),  # it is no JSON
+    "anthropic_messages": (b"message_stop", lambda event: event.get("type") == "message_stop"),
     "gemini": None,  # its stream just ends
-    "ollama": (re.compile(rb'"done":\s*true'), lambda line: line.get("done")),
+    "ollama": (b"true", lambda line: line.get("done")),
 }
-"""By dialect: what the last frame of an answer holds, and whether an event is it."""
+"""By dialect: what the last frame of an answer holds for sure, and whether an event is it."""
 
 
 def relay_for(client: Dialect, provider: Dialect, request: Request) -> FrameRelay | None:
@@ -88,7 +88,7 @@ class FrameRelay:
     @property
     def done(self) -> bool:
         """Whether the back-end has said its last word."""
-        return self._parser is not None and self._parser.done
+        return (self._over or self._last is None) and self._parser is not None and self._parser.done
 
     def watch(self, parser: StreamParser) -> StreamParser:
         """Return this relay as a parser that has ``parser`` do the parsing."""
@@ -98,7 +98,7 @@ class FrameRelay:
     def take(self) -> bytes:
         """Return the whole frames that have arrived since the last call."""
         out, self._out = self._out, []
-        self._size = sum(map(len, self._rest))
+        self._size = sum(map(len, self._rest)) if self._rest else 0
         return out[0] if len(out) == 1 else b"".join(out)
 
     def feed(self, data: bytes) -> Block:
@@ -111,15 +111,12 @@ class FrameRelay:
         if self._size > self._max_bytes:
             self._over = True
             return [End("failed", ("too large",), TooLargeError("what waits to be passed on", self._max_bytes))]
-        cut = self._end_of_last_frame(data)
-        frames = b""
-        if cut:
-            frames = b"".join((*self._rest, data[:cut]))
-            self._rest.clear()
-        if cut < len(data):
-            self._rest.append(data[cut:])
+        if not self._rest and data.endswith(b"\n\n"):  # the usual case, by a server that writes whole events
+            frames = data
+        else:
+            frames = self._whole_frames(data)
         failed = bool(block) and isinstance(block[-1], End)
-        if failed or (self._last is not None and self._last[0].search(frames)):
+        if failed or (self._last is not None and self._last[0] in frames):
             frames = b"".join(self._sound(frames))
         if failed:
             self._over = True
@@ -141,6 +138,17 @@ class FrameRelay:
         self._rest.clear()
         return block
 
+    def _whole_frames(self, data: bytes) -> bytes:
+        """Return what is whole by now; keep the rest."""
+        cut = self._end_of_last_frame(data)
+        frames = b""
+        if cut:
+            frames = b"".join((*self._rest, data[:cut]))
+            self._rest.clear()
+        if cut < len(data):
+            self._rest.append(data[cut:])
+        return frames
+
     def _end_of_last_frame(self, data: bytes) -> int:
         """Return where in ``data`` the last whole frame ends; 0 where none does."""
         if self._name == "ollama":
@@ -152,7 +160,7 @@ class FrameRelay:
         return max(found.end() - len(before), 0) if found else 0
 
     def _keep(self, frames: bytes) -> None:
-        if not self._with_usage and _NO_CHOICE.search(frames):
+        if not self._with_usage and b'"usage"' in frames and _NO_CHOICE.search(frames):
             frames = b"".join(frame for frame in self._split(frames) if not self._tells_usage_only(frame))
         if self._name == "ollama" or b"data:" in frames:  # whoever passes it on has keep-alives of its own
             self._out.append(frames)
