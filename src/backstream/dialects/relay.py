@@ -111,10 +111,8 @@ class FrameRelay:
         if self._size > self._max_bytes:
             self._over = True
             return [End("failed", ("too large",), TooLargeError("what waits to be passed on", self._max_bytes))]
-        if not self._rest and data.endswith(b"\n\n"):  # the usual case, by a server that writes whole events
-            frames = data
-        else:
-            frames = self._whole_frames(data)
+        usual = not self._rest and data.endswith(b"\n\n")  # a server that writes whole events
+        frames = data if usual else self._whole_frames(data)
         failed = bool(block) and isinstance(block[-1], End)
         if failed or (self._last is not None and self._last[0] in frames):
             frames = b"".join(self._sound(frames))
