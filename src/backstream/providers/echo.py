@@ -31,6 +31,7 @@ _HEAD_BYTES = 64 * 1024
 _QUOTED_CHARACTERS = 300
 _NAME_CHARACTERS = 60
 _LONGEST_PACE_SECONDS = 5.0
+_UNTOLD = LOCAL_KEYWORDS | {"stream_options"}  # says how to stream, and nothing of the answer
 _WORD = re.compile(r"\S+\s*|\s+")
 
 
@@ -46,6 +47,7 @@ class Echo(AsyncGeneratorProvider, ProviderModelMixin):
         ``echo-empty`` says nothing.
 
     Further parameters:
+        ``max_tokens``: the most words to say; the answer then ends with the reason ``length``.
         ``pace_seconds``: how long to wait before each word, at most 5; default 0.
     """
 
@@ -101,9 +103,14 @@ class Echo(AsyncGeneratorProvider, ProviderModelMixin):
             uri = encode_data_uri(_picture(), "image/png")
             yield Content(content=f"![a gradient]({uri})\n\n", urls=[uri], alt="a gradient")
         said = 0
-        sent = {name: value for name, value in kwargs.items() if name not in LOCAL_KEYWORDS}
+        most = _read_limit(kwargs)
+        sent = {name: value for name, value in kwargs.items() if name not in _UNTOLD}
+        reason = "stop"
         async for text in _report(messages, media, sent):
             for word in _words(text):
+                if said == most:
+                    reason = "length"
+                    break
                 await asyncio.sleep(pace)
                 yield Content(content=word)
                 said += 1
@@ -112,7 +119,7 @@ class Echo(AsyncGeneratorProvider, ProviderModelMixin):
         if model == "echo-fail-end":
             raise UnavailableError("Echo was asked to fail at the end", status=503)
         heard = await asyncio.to_thread(_count_words, messages)  # nor must counting a long prompt
-        yield Finish(finish={"reason": "stop"})
+        yield Finish(finish={"reason": reason})
         yield Usage(
             usage={"prompt_tokens": heard, "completion_tokens": said, "total_tokens": heard + said},
             model=model,
@@ -124,6 +131,12 @@ def _read_pace(pace: object) -> float:
     if isinstance(pace, bool) or not isinstance(pace, int | float) or not 0 <= pace <= _LONGEST_PACE_SECONDS:
         raise InvalidRequestError("pace_seconds is no number from 0 to 5", "leave it out for no pause")
     return float(pace)
+
+
+def _read_limit(keywords: Mapping[str, Any]) -> int | None:
+    """Return how many words may be said; ``None`` for all of them."""
+    limit = keywords.get("max_tokens", keywords.get("max_completion_tokens"))
+    return limit if isinstance(limit, int) and not isinstance(limit, bool) and limit > 0 else None
 
 
 def _fail_before_the_first_chunk(model: str) -> None:
