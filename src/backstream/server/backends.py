@@ -12,7 +12,7 @@ import msgspec
 from backstream.dialects.base import Dialect
 from backstream.dialects.names import dialect_for
 from backstream.dialects.relay import relay_for
-from backstream.errors import MissingKeyError, UnavailableError, UnsupportedFeatureError
+from backstream.errors import MissingKeyError, ProviderError, UnavailableError, UnsupportedFeatureError
 from backstream.models import ModelInfo
 from backstream.options import CallOptions
 from backstream.providers.backend_api import BackendApi
@@ -24,6 +24,7 @@ from backstream.request import Receipts, Request, TextPart, Turn
 from backstream.request.call import render_call
 from backstream.server.catalog import Catalog
 from backstream.server.members import for_provider
+from backstream.server.places import hide_place
 
 __all__ = ["BackEnd", "BackEnds", "render_options", "with_own_keys"]
 
@@ -35,7 +36,7 @@ _TAKING_OPTIONS: Final = (
 
 @contextlib.contextmanager
 def with_own_keys(provider: str) -> Iterator[None]:
-    """Turn a key that this server lacks into what it is for a client, who cannot mend it.
+    """Turn a key that this server lacks into what it is for a client, who cannot mend it; hide where back-ends are.
 
     Raises:
         UnavailableError: A key was missing; asking again does not help.
@@ -46,6 +47,9 @@ def with_own_keys(provider: str) -> Iterator[None]:
         error = UnavailableError(f"this server has no key for {provider}", phase="headers")
         error.retryable = False
         raise error from missing
+    except ProviderError as failure:
+        hide_place(failure)
+        raise
 
 
 def render_options(provider: Any, options: CallOptions | None) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from backstream.dialects.backend_api.stream_out import BackendApiRenderer
 from backstream.errors import IncompleteStream
 from backstream.providers.base import blocks_of
 from backstream.server.asgi import Field, Push, Receive, Send
+from backstream.server.places import hide_place
 from backstream.server.presence import ClientWatch
 from backstream.server.records import RequestRecord
 from backstream.server.refusals import ClientGone
@@ -203,6 +204,7 @@ async def _relay(
         failure = stopped or error
     else:
         return None
+    hide_place(failure)
     cut = isinstance(failure, IncompleteStream) or failure is stopped
     record.note_failure(failure, "incomplete" if cut and record.chunks else "failed")
     return failure
