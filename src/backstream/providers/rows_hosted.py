@@ -105,6 +105,7 @@ HOSTED: Final = (
         key_variables=("MISTRAL_API_KEY",),
         default_model="mistral-large-latest",
         quirks={
+            "prefix": "member",
             "seed": "random_seed",
             "stream_options": False,
             "tool_choice_required": "any",
@@ -180,6 +181,7 @@ HOSTED: Final = (
             "reasoning_effort": "reasoning",
             "cache_control": True,
             "document_urls": True,
+            "prefix": "plain",
         },
         embeddings_path=_EMBEDDINGS,
         documentation="https://openrouter.ai/docs/use-cases/reasoning-tokens",

@@ -26,7 +26,8 @@ LOCAL: Final = (
         url="http://127.0.0.1:8080/v1",
         dialect="openai_chat",
         key_needed=False,
-        quirks={"reasoning_field": "reasoning_content", "think_tags": True},
+        # https://github.com/ggml-org/llama.cpp/pull/13174
+        quirks={"reasoning_field": "reasoning_content", "think_tags": True, "prefix": "plain"},
         embeddings_path="/embeddings",
         # its default moves from the first to the second, as https://github.com/ggml-org/llama.cpp/pull/26508 announces
         local_ports=(8080, 9931),
@@ -38,7 +39,7 @@ LOCAL: Final = (
         url="http://127.0.0.1:8000/v1",
         dialect="openai_chat",
         key_needed=False,
-        quirks={"reasoning_field": "reasoning", "think_tags": True, "video": True},
+        quirks={"reasoning_field": "reasoning", "think_tags": True, "video": True, "prefix": "final_message"},
         embeddings_path="/embeddings",
         transcriptions_path="/audio/transcriptions",
         local_ports=(8000,),
@@ -50,7 +51,8 @@ LOCAL: Final = (
         url="http://127.0.0.1:30000/v1",
         dialect="openai_chat",
         key_needed=False,
-        quirks={"reasoning_field": "reasoning_content", "think_tags": True},
+        # https://github.com/sgl-project/sglang/pull/4226
+        quirks={"reasoning_field": "reasoning_content", "think_tags": True, "prefix": "final_message"},
         embeddings_path="/embeddings",
         local_ports=(30000,),
         documentation="https://docs.sglang.ai/basic_usage/openai_api.html",

@@ -38,6 +38,7 @@ QUIRKS = {  # of openai_chat: the name, and what may stand there
     "json_schema": (True, False),
     "cache_control": (True, False),
     "document_urls": (True, False),
+    "prefix": ("plain", "member", "final_message"),
 }
 LOOPBACK = "127.0.0.1"
 

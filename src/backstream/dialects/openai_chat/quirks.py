@@ -31,6 +31,9 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         json_schema: Whether an answer can be held to a JSON schema.
         cache_control: Whether it takes the marks of other back-ends for caching.
         document_urls: Whether it fetches documents by their URL.
+        prefix: How it is told that its answer goes on with a last message of the assistant: it does so anyway
+            (``plain``), by ``prefix`` in the message (``member``), or by ``continue_final_message`` in the body
+            (``final_message``). ``None``: it does not, or that is not known.
     """
 
     max_tokens: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
@@ -49,3 +52,4 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     json_schema: bool = True
     cache_control: bool = False
     document_urls: bool = False
+    prefix: Literal["plain", "member", "final_message"] | None = None

@@ -1,7 +1,9 @@
 """A request as a body of OpenAI's chat completions: parameters, tools, and what became of each; turns are elsewhere.
 
 Source: https://platform.openai.com/docs/api-reference/chat/create; OpenAI's OpenAPI description 2.3.0; for the object
-``reasoning``, https://openrouter.ai/docs/use-cases/reasoning-tokens.
+``reasoning``, https://openrouter.ai/docs/use-cases/reasoning-tokens; for ``prefix``,
+https://docs.mistral.ai/api and https://api-docs.deepseek.com/guides/chat_prefix_completion; for
+``continue_final_message``, https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ def render_members(request: Request, receipts: Receipts, quirks: Quirks) -> dict
         InvalidRequestError: Something that cannot be said as it stands.
     """
     members: dict[str, Any] = {"model": request.model, "messages": render_turns(request.turns, receipts, quirks)}
+    members |= _render_prefix(members["messages"], quirks)
     _render_parameters(request, members, receipts, quirks)
     if request.tools:
         tools = [_render_tool(tool, f"tools[{index}]", receipts, quirks) for index, tool in enumerate(request.tools)]
@@ -55,6 +58,16 @@ def render_members(request: Request, receipts: Receipts, quirks: Quirks) -> dict
         given = members.get("stream_options")
         members["stream_options"] = {**(given if isinstance(given, Mapping) else {}), "include_usage": True}
     return members
+
+
+def _render_prefix(messages: list[dict[str, Any]], quirks: Quirks) -> dict[str, Any]:
+    """Say of a last message of the assistant, in place, that the answer begins with it; return members that say so."""
+    last = messages[-1] if messages else {}
+    if last.get("role") != "assistant" or "tool_calls" in last or not last.get("content"):
+        return {}
+    if quirks.prefix == "member":
+        last.setdefault("prefix", True)
+    return {"continue_final_message": True, "add_generation_prompt": False} if quirks.prefix == "final_message" else {}
 
 
 def _render_parameters(request: Request, members: dict[str, Any], receipts: Receipts, quirks: Quirks) -> None:

@@ -661,3 +661,30 @@ def test_the_dialect_is_a_frozen_value() -> None:
     assert dialect == OpenAIChat(Quirks(video=True))
     with pytest.raises(AttributeError):
         dialect.quirks = Quirks()  # type: ignore[misc]
+
+
+BEGIN = (HI, Turn(role="assistant", parts=(TextPart(text="Once"),)))
+CALL = Turn(role="assistant", parts=(TextPart(text="so"), ToolCallPart(id="1", name="f", arguments="{}")))
+
+
+@pytest.mark.parametrize(
+    ("prefix", "last", "members"),
+    [
+        (None, {}, {}),
+        ("plain", {}, {}),
+        ("member", {"prefix": True}, {}),
+        ("final_message", {}, {"continue_final_message": True, "add_generation_prompt": False}),
+    ],
+)
+def test_the_begin_of_an_answer_is_said_as_the_back_end_takes_it(prefix: Any, last: Any, members: Any) -> None:
+    body = sent(Request(model="m", turns=BEGIN, stream=False), Quirks(prefix=prefix))
+    assert body["messages"][-1] == {"role": "assistant", "content": "Once", **last}
+    assert {name: value for name, value in body.items() if name not in ("model", "messages")} == members
+
+
+@pytest.mark.parametrize("prefix", ["member", "final_message"])
+@pytest.mark.parametrize("turns", [(), (HI,), (HI, CALL), (HI, Turn(role="assistant", parts=()))])
+def test_nothing_else_is_a_begin(prefix: Any, turns: tuple[Turn, ...]) -> None:
+    body = sent(Request(model="m", turns=turns, stream=False), Quirks(prefix=prefix))
+    assert "continue_final_message" not in body
+    assert all("prefix" not in message for message in body["messages"])
