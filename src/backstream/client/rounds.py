@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from backstream.chunks import Finish, RawResponse, Usage
+from backstream.chunks import Finish, RawResponse, Switched, Usage
 from backstream.errors import IncompleteStream, TotalTimeout
 from backstream.providers.result import BlockSource
 from backstream.reply import Block, End, Reply, Service, fold, join_deltas
@@ -146,6 +146,8 @@ class ToolRounds:
                 if isinstance(chunk, Usage):  # a back-end that counts as it goes says it again and again
                     self._usage = chunk
                 elif isinstance(chunk, RawResponse):
+                    if isinstance(chunk, Switched) and chunk.kept == "nothing":
+                        self._usage = None
                     self._chunks.append(chunk)
                     if not isinstance(chunk, Finish):
                         shown.append(chunk)

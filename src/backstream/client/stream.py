@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from backstream.chunks import RawResponse, Usage
+from backstream.chunks import RawResponse, Switched, Usage
 from backstream.client.rounds import ToolRounds
 from backstream.errors import DecodeError, MisuseError
 from backstream.providers.result import AsyncResult, BlockSource
@@ -110,13 +110,18 @@ class ChatStream(AsyncResult):
         if self._cost_of is None or self._cost is not None:
             return
         usage = model = None
+        switched = False
         for block in reversed(self._kept):
             for chunk in reversed(block):
                 if isinstance(chunk, Usage):
                     usage = usage or chunk
                 elif chunk.type == "start":
                     model = model or chunk["model"] if "model" in chunk else model
-            if usage is not None and (model is not None or usage.model is not None):
+                elif isinstance(chunk, Switched):  # what came before was another route's
+                    model = model or (chunk.to or "").partition("/")[2] or None
+                    switched = True
+                    break
+            if switched or (usage is not None and (model is not None or usage.model is not None)):
                 break
         if usage is not None:
             self._cost = await self._cost_of(usage, model or usage.model)

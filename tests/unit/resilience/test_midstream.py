@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 
 import pytest
 
@@ -21,6 +22,7 @@ from backstream.chunks import (
     ToolCallDelta,
     Usage,
 )
+from backstream.client.rounds import ToolRounds
 from backstream.client.stream import ChatStream
 from backstream.errors import (
     AuthenticationError,
@@ -34,7 +36,7 @@ from backstream.errors import (
     UnsupportedFeatureError,
 )
 from backstream.providers.result import BlockSource
-from backstream.reply import Block, End, Reply
+from backstream.reply import Block, Cost, End, Reply
 from backstream.request import Request, TextPart, Turn
 from backstream.resilience import midstream
 from backstream.resilience.continuation import Given, with_begin
@@ -42,6 +44,7 @@ from backstream.resilience.route import Ask, Route, route_of
 from backstream.resilience.settings import MidStreamPolicy, Recovery
 from backstream.resilience.stack import build_stack
 from backstream.resilience.states import RouteStates
+from backstream.tools import ToolLimits
 from support_routes import COMPLETE, PlayedRoute, never, read, says, text_of
 
 TEXT = "Once upon a time there lived an old king, and he had three daughters."
@@ -186,6 +189,37 @@ async def test_where_nobody_goes_on_the_error_is_that_of_the_break(policy: MidSt
         await reply_of(stack(policy, *routes))
     assert caught.value.attempts == (("a/m", "IncompleteStream"), ("b/m", "ConnectError"))
     assert "".join(map(str, caught.value.received)) == ("" if policy == "whole" else "Once upon a ")
+
+
+async def test_usage_and_cost_are_of_the_route_that_answered() -> None:
+    asked: list[tuple[Usage, str | None]] = []
+
+    async def cost_of(usage: Usage, model: str | None) -> Cost:
+        asked.append((usage, model))
+        return Cost(amount=1.0, currency="EUR", source="provider")
+
+    used = Usage(usage={"total_tokens": 2})
+    before: Block = [Start(model="dear"), Usage(usage={"total_tokens": 1})]
+    for after in ([], [used]):
+        first = PlayedRoute("a/dear", [before, *breaks(3)])
+        second = PlayedRoute("b/cheap", [*says(*WORDS, end=None), [*after, COMPLETE]])
+        route = stack("restart", first, second)
+        stream = ChatStream(functools.partial(route.open, Ask()), cost_of=cost_of)
+        reply = await stream.wait()
+        assert reply.usage == (used if after else None)
+        assert (reply.cost is None) == (not after)
+    assert asked == [(used, "cheap")]
+
+
+async def test_a_round_of_tools_that_was_begun_anew_counts_once() -> None:
+    used = Usage(usage={"total_tokens": 2})
+    second = PlayedRoute("b/m", [*says(*WORDS, end=None), [COMPLETE]])
+    third = PlayedRoute("b/m", [*says(*WORDS, end=None), [used, COMPLETE]])
+    for last, usage in ((second, None), (third, used)):
+        route = stack("restart", PlayedRoute("a/m", [[Usage(usage={"total_tokens": 1})], *breaks(3)]), last)
+        rounds = ToolRounds(lambda _, route=route: route.open(Ask()), {}, ToolLimits())  # type: ignore[misc]
+        reply = await ChatStream(rounds.open).wait()
+        assert (reply.text, reply.usage) == (TEXT, usage)
 
 
 # --- continue ---
