@@ -21,6 +21,7 @@ from backstream.errors import ConfigurationError
 from backstream.models import Price
 from backstream.options import Deadlines
 from backstream.registry.document import Document, parse_document
+from backstream.registry.recovery_config import ClocksConfig, OfRoutes, RecoveryConfig
 from backstream.registry.routes import check_routes
 from backstream.registry.server_config import KeyConfig, RouteList, ServerConfig
 from backstream.registry.server_tables import read_key, read_route, read_server
@@ -49,7 +50,7 @@ FILE_NAME: Final = "backstream.toml"
 """What the file is called in the folders where it is looked for."""
 
 
-class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ProviderConfig(OfRoutes, frozen=True, kw_only=True, omit_defaults=True):
     """A table ``[providers.NAME]``: a new provider, or what is different about a known one.
 
     Attributes:
@@ -67,6 +68,7 @@ class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
         default_model: The model used where none is named.
         quirks: What its dialect must know of it.
         plugin: Take the installed plug-in of this name where there is a built-in provider too.
+        deadlines: How long each stage of a call may take.
     """
 
     extends: str | None = None
@@ -83,6 +85,7 @@ class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     default_model: str | None = None
     quirks: Mapping[str, Any] = {}
     plugin: bool = False
+    deadlines: ClocksConfig = ClocksConfig()
 
     def __repr__(self) -> str:
         # header fields may hold keys too
@@ -97,11 +100,13 @@ class Defaults(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         receipts: What becomes of a parameter that a back-end cannot take; see :data:`backstream.request.Policy`.
             Default ``warn``.
         deadlines: See :class:`backstream.Deadlines`; 0 in the file lets a stage take for ever.
+        recovery: What a call may do to survive trouble.
     """
 
     model: str | None = None
     receipts: Policy = "warn"
     deadlines: Deadlines = Deadlines()
+    recovery: RecoveryConfig = RecoveryConfig()
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
@@ -289,7 +294,9 @@ class _Reader:
         keys = ["providers", name]
         if not _NAME.fullmatch(name):
             raise self._document.error(keys, "is no name for a provider", "use letters, digits, dots and dashes")
-        found = self._document.convert(keys, value, ProviderConfig)
+        table = self._document.table(keys, value)
+        deadlines = self._document.convert([*keys, "deadlines"], table.get("deadlines", {}), ClocksConfig)
+        found = self._document.convert(keys, {**table, "deadlines": {}}, ProviderConfig)
         given = [key for key in ("key", "key_variable", "key_file") if getattr(found, key) is not None]
         if len(given) > 1:
             raise self._document.error([*keys, given[1]], f"and {given[0]} are both given", "keep one of them")
@@ -315,9 +322,8 @@ class _Reader:
                 raise self._document.error([*keys, "headers"], f"is wrong: {error}") from None
         if found.models_path and not found.models_path.startswith("/"):
             raise self._document.error([*keys, "models_path"], "does not begin with a slash", "give what follows url")
-        return msgspec.structs.replace(
-            found, url=url, key_file=self._document.place([*keys, "key_file"], found.key_file)
-        )
+        key_file = self._document.place([*keys, "key_file"], found.key_file)
+        return msgspec.structs.replace(found, url=url, key_file=key_file, deadlines=deadlines)
 
     def _aliases(self, table: Mapping[str, Any]) -> Mapping[str, str]:
         for name, value in table.items():
@@ -326,7 +332,8 @@ class _Reader:
 
     def _defaults(self, table: Mapping[str, Any]) -> Defaults:
         clocks = self._document.table(["defaults", "deadlines"], table.get("deadlines", {}))
-        found = self._document.convert(["defaults"], {**table, "deadlines": {}}, Defaults)
+        recovery = self._document.convert(["defaults", "recovery"], table.get("recovery", {}), RecoveryConfig)
+        found = self._document.convert(["defaults"], {**table, "deadlines": {}, "recovery": {}}, Defaults)
         self._document.check_names(["defaults", "deadlines"], clocks, Deadlines.__struct_fields__)
         deadlines = found.deadlines
         for name, value in clocks.items():
@@ -336,7 +343,7 @@ class _Reader:
                 deadlines = Deadlines(**{**msgspec.structs.asdict(deadlines), name: seconds or None})
             except ConfigurationError as error:
                 raise self._document.error(keys, f"is wrong: {error}") from None
-        return msgspec.structs.replace(found, deadlines=deadlines)
+        return msgspec.structs.replace(found, deadlines=deadlines, recovery=recovery)
 
     def _price(self, name: str, value: object) -> Price:
         keys = ["prices", name]

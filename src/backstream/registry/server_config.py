@@ -9,6 +9,8 @@ from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 
+from backstream.registry.recovery_config import ClocksConfig, RecoveryConfig
+
 __all__ = ["KeyConfig", "KeyLimits", "LimitsConfig", "RouteList", "ServerConfig"]
 
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
@@ -115,6 +117,7 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
         body_idle_seconds: Silence after which an unfinished request body is refused.
         log: What is written for each request.
         limits: How much there may be.
+        deadlines: How long each stage of an answer may take.
     """
 
     host: Text | None = None
@@ -137,13 +140,16 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     body_idle_seconds: Seconds | None = None
     log: Literal["text", "json", "off"] | None = None
     limits: LimitsConfig = LimitsConfig()
+    deadlines: ClocksConfig = ClocksConfig()
 
 
-class RouteList(msgspec.Struct, frozen=True, kw_only=True):
+class RouteList(RecoveryConfig, frozen=True, kw_only=True, omit_defaults=True):
     """An entry of ``[routes]``: the models that a name stands for, the most wanted first.
 
     Attributes:
         to: Names of models: ``provider/model``, an alias, or another routing list.
+        deadlines: How long each stage of an answer may take.
     """
 
     to: tuple[str, ...]
+    deadlines: ClocksConfig = ClocksConfig()

@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from backstream.registry.document import Document
+from backstream.registry.recovery_config import ClocksConfig
 from backstream.registry.server_config import KeyConfig, LimitsConfig, RouteList, ServerConfig
 
 __all__ = ["read_key", "read_route", "read_server"]
@@ -22,7 +23,7 @@ _REMEDY: Final = "set BACKSTREAM_CONFIG=backstream.toml if you trust it"
 
 
 def read_server(document: Document, table: Mapping[str, Any], *, trusted: bool) -> ServerConfig:
-    """Read ``[server]`` and ``[server.limits]``.
+    """Read ``[server]``, ``[server.limits]`` and ``[server.deadlines]``.
 
     Args:
         document: Where it stands.
@@ -37,7 +38,8 @@ def read_server(document: Document, table: Mapping[str, Any], *, trusted: bool) 
             problem = "in a file that just lies in the working folder could open the server to others"
             raise document.error(["server", name], problem, _REMEDY)
     limits = document.convert(["server", "limits"], table.get("limits", {}), LimitsConfig)
-    found = document.convert(["server"], {**table, "limits": {}}, ServerConfig)
+    deadlines = document.convert(["server", "deadlines"], table.get("deadlines", {}), ClocksConfig)
+    found = document.convert(["server"], {**table, "limits": {}, "deadlines": {}}, ServerConfig)
     for alone, other in (("tls_cert", "tls_key"), ("tls_key", "tls_cert")):
         if getattr(found, alone) is not None and getattr(found, other) is None:
             raise document.error(["server", alone], f"needs {other} beside it", "give both, as PEM files")
@@ -49,7 +51,7 @@ def read_server(document: Document, table: Mapping[str, Any], *, trusted: bool) 
             remedy = "use addresses like 10.0.0.2, networks like 10.0.0.0/8, or unix"
             raise document.error(["server", "trusted_proxies"], "holds no address", remedy)
     files = {name: document.place(["server", name], getattr(found, name)) for name in _FILES}
-    return msgspec.structs.replace(found, limits=limits, **files)
+    return msgspec.structs.replace(found, limits=limits, deadlines=deadlines, **files)
 
 
 def _is_network(text: str) -> bool:
@@ -92,7 +94,9 @@ def read_route(document: Document, name: str, value: object) -> RouteList:
     if not _ROUTE_NAME.fullmatch(name):
         raise document.error(keys, "is no name for a model", "use letters, digits, and any of . _ : / @ + -")
     if isinstance(value, dict):
-        keys, found = [*keys, "to"], document.convert(keys, value, RouteList)
+        deadlines = document.convert([*keys, "deadlines"], value.get("deadlines", {}), ClocksConfig)
+        found = document.convert(keys, {**value, "deadlines": {}}, RouteList)
+        keys, found = [*keys, "to"], msgspec.structs.replace(found, deadlines=deadlines)
     else:
         found = RouteList(to=document.typed(keys, value, tuple[str, ...]))
     if not found.to or not all(found.to):
