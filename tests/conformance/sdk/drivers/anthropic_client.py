@@ -128,20 +128,14 @@ def cancel(model):
 
 
 run(
-    {
-        "text": text,
-        "stream": stream,
-        "reasoning": reasoning,
-        "tools": tools,
-        "image": image,
-        "structured": structured,
-        "usage": usage,
-        "error_429": refused,
-        "error_401": refused,
-        "error_400": refused,
-        "error_404": refused,
-        "error_in_stream": broken,
-        "cut": broken,
-        "cancel": cancel,
-    }
+    text=text,
+    stream=stream,
+    reasoning=reasoning,
+    tools=tools,
+    image=image,
+    structured=structured,
+    usage=usage,
+    cancel=cancel,
+    refused=refused,
+    broken=broken,
 )

@@ -48,7 +48,13 @@ def answer(scenarios, line):
     return answered
 
 
-def run(scenarios):
-    """Answer lines until there are no more."""
+def run(*, refused, broken, **scenarios):
+    """Answer lines until there are no more.
+
+    Each keyword is a scenario's name and its function; ``refused`` serves all whose back-end refuses, and ``broken``
+    those whose answer breaks off.
+    """
+    scenarios |= dict.fromkeys(("error_429", "error_401", "error_400", "error_404"), refused)
+    scenarios |= dict.fromkeys(("error_in_stream", "cut"), broken)
     for line in sys.stdin:
         print(json.dumps(answer(scenarios, line)), flush=True)

@@ -98,20 +98,14 @@ def cancel(model):
 
 
 run(
-    {
-        "text": stream,
-        "stream": stream,
-        "reasoning": stream,
-        "tools": tools,
-        "image": image,
-        "structured": structured,
-        "usage": usage,
-        "error_429": stream,
-        "error_401": stream,
-        "error_400": stream,
-        "error_404": stream,
-        "error_in_stream": stream,
-        "cut": stream,
-        "cancel": cancel,
-    }
+    text=stream,
+    stream=stream,
+    reasoning=stream,
+    tools=tools,
+    image=image,
+    structured=structured,
+    usage=usage,
+    cancel=cancel,
+    refused=stream,
+    broken=stream,
 )

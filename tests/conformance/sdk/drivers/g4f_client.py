@@ -121,20 +121,14 @@ def cancel(model):
 
 
 run(
-    {
-        "text": text,
-        "stream": stream,
-        "reasoning": stream,
-        "tools": tools,
-        "image": image,
-        "structured": structured,
-        "usage": usage,
-        "error_429": refused,
-        "error_401": refused,
-        "error_400": refused,
-        "error_404": refused,
-        "error_in_stream": stream,
-        "cut": stream,
-        "cancel": cancel,
-    }
+    text=text,
+    stream=stream,
+    reasoning=stream,
+    tools=tools,
+    image=image,
+    structured=structured,
+    usage=usage,
+    cancel=cancel,
+    refused=refused,
+    broken=stream,
 )
