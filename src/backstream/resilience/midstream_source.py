@@ -58,9 +58,11 @@ class MendedSource:
 
     Attributes:
         relay: ``None``: frames of one back-end cannot be passed on where another may take over.
+        pump: ``None``, since every block is looked at here.
     """
 
     relay = None
+    pump = None
 
     def __init__(self, routes: Routes, ask: Ask, source: BlockSource) -> None:
         self._routes = routes

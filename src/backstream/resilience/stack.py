@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random as chance
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from backstream.errors import ConfigurationError
 from backstream.resilience.breaker import Breaker
@@ -25,6 +25,7 @@ def build_stack(
     recovery: Recovery,
     states: RouteStates,
     *,
+    of_route: Mapping[str, Recovery] = {},
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     random: Callable[[], float] = chance.random,
 ) -> Route:
@@ -34,6 +35,8 @@ def build_stack(
         routes: Providers with models, the preferred one first; at least one.
         recovery: What may be done.
         states: What is known of routes; one object for all calls that share their breakers, budgets and limits.
+        each: What may be done on each route by itself (retries, breaker, limits); ``None`` for ``recovery``.
+        of_route: What may be done on single routes, by name, where that is something else: retries, limits and rests.
         sleep: Waits some seconds.
         random: Gives a number from 0 to 1.
 
@@ -44,24 +47,24 @@ def build_stack(
         raise ConfigurationError("no route to ask", "name at least one model")
 
     def wrap(route: Route) -> Breaker:
-        state = states.of(route.name)
+        own, state = of_route.get(route.name, recovery), states.of(route.name)
         limit = Limit(
             Deadline(route),
             state.window,
-            max_concurrent=recovery.max_concurrent,
-            requests_per_minute=recovery.requests_per_minute,
+            max_concurrent=own.max_concurrent,
+            requests_per_minute=own.requests_per_minute,
             sleep=sleep,
         )
-        retry = Retry(limit, state.budget, retries=recovery.retries, sleep=sleep, random=random)
+        retry = Retry(limit, state.budget, retries=own.retries, sleep=sleep, random=random)
         return Breaker(
             retry,
             state.breaker,
-            failures=recovery.breaker_failures,
-            seconds=recovery.breaker_seconds,
+            failures=own.breaker_failures,
+            seconds=own.breaker_seconds,
             clock=states.clock,
         )
 
-    breakers = [wrap(route) for route in routes]
+    breakers = [wrap(*pair) for pair in zip(routes, each or [recovery] * len(routes), strict=True)]
     by_name = {breaker.name: breaker for breaker in breakers}
     fallback = Fallback(
         breakers,

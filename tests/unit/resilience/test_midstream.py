@@ -39,13 +39,13 @@ from backstream.providers.result import BlockSource
 from backstream.reply import Block, Cost, End, Reply
 from backstream.request import Request, TextPart, Turn
 from backstream.resilience import midstream
-from backstream.resilience.continuation import Given, with_begin
+from backstream.resilience.continuation import Given, messages_with_begin, with_begin
 from backstream.resilience.route import Ask, Route, route_of
 from backstream.resilience.settings import MidStreamPolicy, Recovery
 from backstream.resilience.stack import build_stack
 from backstream.resilience.states import RouteStates
 from backstream.tools import ToolLimits
-from support_routes import COMPLETE, PlayedRoute, never, read, says, text_of
+from support_routes import COMPLETE, PlayedRoute, PlayedSource, never, read, says, text_of
 
 TEXT = "Once upon a time there lived an old king, and he had three daughters."
 WORDS = [word + " " for word in TEXT.split()]
@@ -95,6 +95,7 @@ async def test_a_whole_answer_is_given_as_it_is(policy: MidStreamPolicy) -> None
     source = await route.open(Ask())
     assert (source.service, route_of(source)) == ("told beside", "a/m")  # type: ignore[attr-defined]
     assert source.relay is None  # type: ignore[attr-defined]
+    assert source.pump is None  # type: ignore[attr-defined]
     chunks = await read(source)
     assert "".join(map(str, chunks)) == TEXT
     assert (type(chunks[0]), chunks[-1]) == (Reasoning, FINISH)
@@ -396,6 +397,9 @@ def test_a_begin_is_the_last_turn() -> None:
     request = Request(model="m", turns=(Turn(role="user", parts=(TextPart(text="Hi"),)),))
     assert with_begin(request, "") is request
     assert with_begin(request, "Once").turns[1:] == (Turn(role="assistant", parts=(TextPart(text="Once"),)),)
+    messages = [{"role": "user", "content": "Hi"}]
+    assert messages_with_begin(messages, "") is messages
+    assert messages_with_begin(messages, "Once") == [*messages, {"role": "assistant", "content": "Once"}]
 
 
 # --- whole ---
@@ -451,19 +455,40 @@ async def test_another_task_may_leave_it_too(policy: MidStreamPolicy, how: str) 
     assert first.sources[0].closed
 
 
-async def test_what_is_opened_while_it_is_left_is_closed() -> None:
-    second = PlayedRoute("b/m", says(*WORDS))
-    source = await stack("restart", PlayedRoute("a/m", breaks(1)), second).open(Ask())
+class QuickRoutes:
+    """Routes that answer within one step of the loop."""
+
+    name = "a/m"
+    takes_prefix = False
+    routes = ()
+
+    def __init__(self) -> None:
+        self.sources: list[PlayedSource] = []
+
+    def after(self, name: str) -> QuickRoutes:
+        return self
+
+    async def open(self, ask: Ask) -> PlayedSource:
+        self.sources.append(PlayedSource(breaks(1)))
+        return self.sources[-1]
+
+
+@pytest.mark.parametrize("how", ["cancelled", "aborted"])
+async def test_what_is_opened_while_it_is_left_is_closed(how: str) -> None:
+    routes = QuickRoutes()
+    source = await midstream.MidStream(routes, "restart").open(Ask())
     await source.read_block()
     reading = asyncio.ensure_future(source.read_block())
-    while not second.sources:
+    while len(routes.sources) < 2:
         await asyncio.sleep(0)
-    source.abort()
-    reading.cancel()
-    with pytest.raises(asyncio.CancelledError):
+    if how == "aborted":
+        source.abort()
         await reading
-    await source.aclose()
-    assert second.sources[0].aborted or second.sources[0].closed
+    else:
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+    assert routes.sources[1].aborted
 
 
 async def test_an_answer_left_breaks_without_repair() -> None:

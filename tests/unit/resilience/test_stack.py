@@ -82,6 +82,24 @@ async def test_what_may_be_done_reaches_each_wrapper() -> None:
     assert states.snapshot()[0].allowed == 3
 
 
+async def test_a_route_may_be_treated_otherwise() -> None:
+    states, down = RouteStates(), PlayedRoute("a/m", ConnectError("no"))
+    own = {"a/m": Recovery(retries=0, breaker_failures=None, max_concurrent=7)}
+    built = build_stack([down, PlayedRoute("b/m", says("Hi"))], Recovery(), states, of_route=own, sleep=Sleeps())
+    assert [await text_of(await built.open(Ask())) for _ in range(4)] == ["Hi"] * 4
+    assert len(down.asks) == 4
+    assert [(each.state, each.allowed) for each in states.snapshot()] == [("closed", 7), ("closed", None)]
+
+
+async def test_each_route_has_retries_of_its_own() -> None:
+    routes = [PlayedRoute("a/m", ConnectError("no")), PlayedRoute("b/m", ConnectError("no"))]
+    each = [Recovery(retries=0), Recovery(retries=2)]
+    built = build_stack(routes, Recovery(), RouteStates(), each=each, sleep=Sleeps(), random=lambda: 0.0)
+    with pytest.raises(ConnectError):
+        await built.open(Ask())
+    assert [len(route.asks) for route in routes] == [1, 3]
+
+
 async def test_a_silent_route_comes_to_rest() -> None:
     states = RouteStates()
     silent = PlayedRoute("a/m", asyncio.Event())
