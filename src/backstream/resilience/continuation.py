@@ -27,11 +27,12 @@ from backstream.chunks import (
     ToolCalls,
     Variant,
 )
+from backstream.messages import Messages
 from backstream.reply import Block
 from backstream.request import Request, TextPart, Turn
 from backstream.resilience.matching import Matcher, whole_words
 
-__all__ = ["MOST_CHARACTERS", "Continued", "Given", "with_begin"]
+__all__ = ["MOST_CHARACTERS", "Continued", "Given", "messages_with_begin", "with_begin"]
 
 MOST_CHARACTERS: Final = 64 * 1024 * 1024
 """The longest text that is kept to go on from."""
@@ -54,6 +55,16 @@ def with_begin(request: Request, prefix: str) -> Request:
         return request
     begin = Turn(role="assistant", parts=(TextPart(text=prefix),))
     return msgspec.structs.replace(request, turns=(*request.turns, begin))
+
+
+def messages_with_begin(messages: Messages, prefix: str) -> Messages:
+    """Return the same for a conversation that is not a request yet.
+
+    Args:
+        messages: The conversation.
+        prefix: The begin of the answer; ``""`` for none.
+    """
+    return [*messages, {"role": "assistant", "content": prefix}] if prefix else messages
 
 
 def _is_plain(chunk: Content) -> bool:
