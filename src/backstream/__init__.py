@@ -91,7 +91,7 @@ if TYPE_CHECKING:
     )
     from backstream.messages import ImageType, MediaListType, Message, Messages
     from backstream.models import ModelInfo, Price
-    from backstream.options import CallOptions, Deadlines
+    from backstream.options import CallOptions, Deadlines, Recovery
     from backstream.providers.backend_api import BackendApi
     from backstream.providers.base import AsyncGeneratorProvider, ProviderModelMixin
     from backstream.providers.dialect_provider import DialectProvider
@@ -180,6 +180,7 @@ __all__ = [
     "RawResponse",
     "Reasoning",
     "Receipt",
+    "Recovery",
     "RedirectError",
     "Refusal",
     "RefusedError",
@@ -225,8 +226,8 @@ _HOMES = {
     "chunks": (
         "AuthEvent Citation Content Continue Conversation ErrorEvent Finish Log Login Logprobs Media Notice "
         "OpenResponse Parameters PartEnd PartStart Preview ProviderInfo RawResponse Reasoning Refusal Start "
-        "Suggestions Switched Synthesize Title ToolCallDelta ToolCalls UpstreamHeaders UpstreamRequest UpstreamResponse Usage "
-        "Variant"
+        "Suggestions Switched Synthesize Title ToolCallDelta ToolCalls UpstreamHeaders UpstreamRequest "
+        "UpstreamResponse Usage Variant"
     ),
     "credentials": "Secret",
     "errors": (
@@ -238,7 +239,7 @@ _HOMES = {
         "TotalTimeout UnavailableError UnknownModelError UnknownProviderError UnsupportedFeatureError"
     ),
     "messages": "ImageType MediaListType Message Messages",
-    "options": "CallOptions Deadlines",
+    "options": "CallOptions Deadlines Recovery",
     "providers.backend_api": "BackendApi",
     "providers.base": "AsyncGeneratorProvider ProviderModelMixin",
     "providers.echo": "Echo",

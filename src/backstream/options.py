@@ -1,4 +1,4 @@
-"""Options that act on this side and never travel: deadlines, proxy, limits, progress.
+"""Options that act on this side and never travel: deadlines, proxy, limits, progress, recovery.
 
 The list is closed: every other keyword of a call goes into the request body. Pure values; the clocks run in
 ``transport``.
@@ -7,14 +7,25 @@ The list is closed: every other keyword of a call goes into the request body. Pu
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, get_args
+from typing import Any, Final, Literal, TypeAlias, get_args
 
 import msgspec
 
 from backstream.errors import ConfigurationError
 from backstream.request.receipts import Policy
 
-__all__ = ["CallOptions", "Deadlines", "Progress", "parse_timeout"]
+__all__ = [
+    "LOCAL_KEYWORDS",
+    "RECOVERY_KEYWORDS",
+    "CallOptions",
+    "Deadlines",
+    "MidStreamPolicy",
+    "Progress",
+    "Recovery",
+    "parse_timeout",
+    "recovery_changes",
+    "split_options",
+]
 
 Progress = Callable[[int, int | None], None]
 """Called as ``on_progress(sent_bytes, total_bytes)`` while a request body goes out; ``total_bytes`` may be ``None``."""
@@ -74,6 +85,58 @@ def parse_timeout(timeout: float | tuple[float | None, float | None] | Deadlines
     return Deadlines(idle=timeout or None)
 
 
+MidStreamPolicy: TypeAlias = Literal["fail", "restart", "continue", "whole"]
+"""What happens when an answer breaks after its first content."""
+
+
+class Recovery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What a call may do to survive trouble.
+
+    Attributes:
+        retries: How often the same route is asked again before its first content, for transient causes. 0 to 10,
+            default 2.
+        switch_after: Seconds without content after which a route is left for the next one, while one is left. Default
+            10; ``None`` never leaves a silent route.
+        hedge_after: Seconds without content after which the second route is asked too, and the first to speak is kept.
+            Default ``None``: never.
+        mid_stream: What happens when an answer breaks after its first content. Default ``fail``.
+        max_concurrent: How many answers of one route may run at once. Default ``None``: any number.
+        requests_per_minute: How many requests to one route may begin within a minute. Default ``None``: any number.
+        breaker_failures: After how many failures in a row a route rests. Default 3; ``None`` never rests one.
+        breaker_seconds: How long it rests before one call may try it again. Default 15.
+    """
+
+    retries: int = 2
+    switch_after: float | None = 10.0
+    hedge_after: float | None = None
+    mid_stream: MidStreamPolicy = "fail"
+    max_concurrent: int | None = None
+    requests_per_minute: int | None = None
+    breaker_failures: int | None = 3
+    breaker_seconds: float = 15.0
+
+    def __post_init__(self) -> None:
+        if type(self.retries) is not int or not 0 <= self.retries <= 10:
+            raise ConfigurationError(f"recovery retries={self.retries!r} is no whole number from 0 to 10")
+        for name in ("max_concurrent", "requests_per_minute", "breaker_failures"):
+            number = getattr(self, name)
+            if number is not None and (type(number) is not int or number < 1):
+                raise ConfigurationError(f"recovery {name}={number!r} is no whole number above 0", "use None for none")
+        for name in ("switch_after", "hedge_after", "breaker_seconds"):
+            seconds = getattr(self, name)
+            if seconds is None and name != "breaker_seconds":
+                continue
+            if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < float("inf"):
+                raise ConfigurationError(f"recovery {name}={seconds!r} is no positive number of seconds")
+        if self.mid_stream not in _POLICIES:
+            raise ConfigurationError(
+                f"recovery mid_stream={self.mid_stream!r} is no policy", "use one of " + ", ".join(_POLICIES)
+            )
+
+
+_POLICIES = get_args(MidStreamPolicy)
+
+
 class CallOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The local options of one call. ``timeout``, and all but the caps, are keywords of a call too.
 
@@ -107,8 +170,27 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
 _PLAIN = ("proxy", "on_progress", "extra_headers", "extra_query", "extra_body", "receipts")
 
-LOCAL_KEYWORDS = frozenset({"options", "deadlines", "timeout", "stream_timeout", *_PLAIN})
+RECOVERY_KEYWORDS: Final = frozenset({"recovery", "retries", "switch_after", "hedge_after", "mid_stream"})
+"""Keywords of a call of the client that say what it may do to survive trouble."""
+
+LOCAL_KEYWORDS = frozenset({"options", "deadlines", "timeout", "stream_timeout", *_PLAIN}) | RECOVERY_KEYWORDS
 """Keywords of a call that act here and never go into the body."""
+
+
+def recovery_changes(keywords: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what the short keywords of a call change about a :class:`Recovery`.
+
+    Args:
+        keywords: The call's; ``None`` for ``retries`` or ``mid_stream`` says nothing.
+
+    Raises:
+        ConfigurationError: ``recovery`` is something else.
+    """
+    if not isinstance(keywords.get("recovery"), Recovery | None):
+        raise ConfigurationError("recovery is no Recovery object", "pass Recovery(…), or retries=, mid_stream=, …")
+    given = {name: keywords[name] for name in RECOVERY_KEYWORDS - {"recovery"} if name in keywords}
+    never = {"switch_after", "hedge_after"}
+    return {name: value for name, value in given.items() if value is not None or name in never}
 
 
 def split_options(keywords: Mapping[str, Any]) -> tuple[CallOptions, dict[str, Any]]:
@@ -117,8 +199,10 @@ def split_options(keywords: Mapping[str, Any]) -> tuple[CallOptions, dict[str, A
     ``deadlines`` wins over ``timeout``; both win over those of ``options``.
 
     Raises:
-        ConfigurationError: A local option of the wrong type.
+        ConfigurationError: A local option of the wrong type; or one of a call that may be repeated.
     """
+    for name in sorted(RECOVERY_KEYWORDS & keywords.keys()):
+        raise ConfigurationError(f"{name} is for a Client: what was called here asks once", "call Client().stream(…)")
     body = {name: value for name, value in keywords.items() if name not in LOCAL_KEYWORDS}
     options = keywords.get("options") or CallOptions()
     if not isinstance(options, CallOptions):

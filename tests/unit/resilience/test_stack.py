@@ -91,15 +91,6 @@ async def test_a_route_may_be_treated_otherwise() -> None:
     assert [(each.state, each.allowed) for each in states.snapshot()] == [("closed", 7), ("closed", None)]
 
 
-async def test_each_route_has_retries_of_its_own() -> None:
-    routes = [PlayedRoute("a/m", ConnectError("no")), PlayedRoute("b/m", ConnectError("no"))]
-    each = [Recovery(retries=0), Recovery(retries=2)]
-    built = build_stack(routes, Recovery(), RouteStates(), each=each, sleep=Sleeps(), random=lambda: 0.0)
-    with pytest.raises(ConnectError):
-        await built.open(Ask())
-    assert [len(route.asks) for route in routes] == [1, 3]
-
-
 async def test_a_silent_route_comes_to_rest() -> None:
     states = RouteStates()
     silent = PlayedRoute("a/m", asyncio.Event())
