@@ -23,14 +23,16 @@ class BreakerState:
     Attributes:
         failures: How many there were in a row.
         opened_at: When it began to rest, by ``time.monotonic``; ``None`` while it may be asked.
+        openings: How often it began to, since the program started; a failed probe is one more time.
         probing: Whether one call is trying it now.
     """
 
-    __slots__ = ("failures", "opened_at", "probing")
+    __slots__ = ("failures", "opened_at", "openings", "probing")
 
     def __init__(self) -> None:
         self.failures = 0
         self.opened_at: float | None = None
+        self.openings = 0
         self.probing = False
 
     @property
@@ -53,10 +55,11 @@ class BreakerState:
             probe: Whether it was the one call that tried a resting route.
         """
         self.failures += 1
-        if probe:
-            self.opened_at, self.probing = now, False
-        elif most is not None and self.failures >= most and self.opened_at is None:
+        if probe or (most is not None and self.failures >= most and self.opened_at is None):
             self.opened_at = now
+            self.openings += 1
+        if probe:
+            self.probing = False
 
 
 class Breaker:

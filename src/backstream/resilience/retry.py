@@ -62,6 +62,7 @@ class Retry:
         retries: How often it is asked again at most.
         sleep: Waits some seconds.
         random: Gives a number from 0 to 1.
+        on_retry: Called with the error before each time that the route is asked again.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Retry:
         retries: int = 2,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         random: Callable[[], float] = chance.random,
+        on_retry: Callable[[BackstreamError], object] = repr,
     ) -> None:
         self.route = route
         self.name = route.name
@@ -79,6 +81,7 @@ class Retry:
         self._retries = retries
         self._sleep = sleep
         self._random = random
+        self._on_retry = on_retry
 
     @property
     def takes_prefix(self) -> bool:
@@ -98,6 +101,7 @@ class Retry:
                 wait = self._wait_before(error, attempt, ask)
                 if wait is None:
                     raise
+                self._on_retry(error)
             await self._sleep(wait)
         return await self._ask(ask)
 

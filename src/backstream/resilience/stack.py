@@ -35,7 +35,6 @@ def build_stack(
         routes: Providers with models, the preferred one first; at least one.
         recovery: What may be done.
         states: What is known of routes; one object for all calls that share their breakers, budgets and limits.
-        each: What may be done on each route by itself (retries, breaker, limits); ``None`` for ``recovery``.
         of_route: What may be done on single routes, by name, where that is something else: retries, limits and rests.
         sleep: Waits some seconds.
         random: Gives a number from 0 to 1.
@@ -55,7 +54,7 @@ def build_stack(
             requests_per_minute=own.requests_per_minute,
             sleep=sleep,
         )
-        retry = Retry(limit, state.budget, retries=own.retries, sleep=sleep, random=random)
+        retry = Retry(limit, state.budget, retries=own.retries, sleep=sleep, random=random, on_retry=state.note_retry)
         return Breaker(
             retry,
             state.breaker,
@@ -64,7 +63,7 @@ def build_stack(
             clock=states.clock,
         )
 
-    breakers = [wrap(*pair) for pair in zip(routes, each or [recovery] * len(routes), strict=True)]
+    breakers = [wrap(route) for route in routes]
     by_name = {breaker.name: breaker for breaker in breakers}
     fallback = Fallback(
         breakers,

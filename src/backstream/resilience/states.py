@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
+from backstream.errors import BackstreamError
 from backstream.resilience.breaker import BreakerName, BreakerState
 from backstream.resilience.limit import Window
 from backstream.resilience.retry import Budget
@@ -26,6 +27,8 @@ class RouteSnapshot(msgspec.Struct, frozen=True):
         opened_seconds_ago: When it began to rest; ``None`` where it does not.
         running: How many of its answers run.
         allowed: How many may, at the moment; ``None`` for any number.
+        openings: How often it began to rest.
+        retries: How often it was asked again, by the class name of the error.
     """
 
     name: str
@@ -34,6 +37,8 @@ class RouteSnapshot(msgspec.Struct, frozen=True):
     opened_seconds_ago: float | None
     running: int
     allowed: int | None = None
+    openings: int = 0
+    retries: Mapping[str, int] = {}
 
 
 class RouteState:
@@ -44,15 +49,22 @@ class RouteState:
         breaker: Its failures.
         budget: What is left for asking it again.
         window: What runs on it.
+        retries: How often it was asked again, by the class name of the error.
     """
 
-    __slots__ = ("breaker", "budget", "name", "window")
+    __slots__ = ("breaker", "budget", "name", "retries", "window")
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.breaker = BreakerState()
         self.budget = Budget()
         self.window = Window()
+        self.retries: dict[str, int] = {}
+
+    def note_retry(self, error: BackstreamError) -> None:
+        """Note that it is asked again."""
+        cause = type(error).__name__
+        self.retries[cause] = self.retries.get(cause, 0) + 1
 
     @property
     def _idle(self) -> bool:
@@ -101,6 +113,8 @@ class RouteStates:
                 opened_seconds_ago=None if state.breaker.opened_at is None else now - state.breaker.opened_at,
                 running=state.window.running,
                 allowed=state.window.allowed,
+                openings=state.breaker.openings,
+                retries=dict(state.retries),
             )
             for state in list(self._states.values())
         ]

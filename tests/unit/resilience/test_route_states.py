@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from backstream.errors import ConnectError
+from backstream.errors import ConnectError, UnavailableError
 from backstream.resilience.route import Ask
 from backstream.resilience.settings import Recovery
 from backstream.resilience.stack import build_stack
 from backstream.resilience.states import RouteSnapshot, RouteStates
-from support_routes import Clock, PlayedRoute, read, says
+from support_routes import Clock, PlayedRoute, Sleeps, read, says
 
 
 async def test_a_snapshot_tells_what_each_route_is_like() -> None:
@@ -25,10 +25,29 @@ async def test_a_snapshot_tells_what_each_route_is_like() -> None:
     clock.now += 5.0
     assert states.snapshot() == [
         RouteSnapshot("a/m", "closed", 0, None, 1, 4),
-        RouteSnapshot("b/m", "open", 3, 5.0, 0, 4),
+        RouteSnapshot("b/m", "open", 3, 5.0, 0, 4, openings=1),
     ]
     await read(source)
     assert states.snapshot()[0].running == 0
+
+
+async def test_what_was_asked_again_is_counted_by_cause() -> None:
+    states = RouteStates()
+    route = PlayedRoute("a/m", ConnectError("no"), UnavailableError("no", status=503), says("Hi"))
+    await read(await build_stack([route], Recovery(), states, sleep=Sleeps()).open(Ask()))
+    assert states.snapshot()[0].retries == {"ConnectError": 1, "UnavailableError": 1}
+    assert states.snapshot()[0].openings == 0
+
+
+async def test_a_probe_that_fails_opens_it_once_more() -> None:
+    clock = Clock()
+    states = RouteStates(clock)
+    down = build_stack([PlayedRoute("b/m", ConnectError("no"))], Recovery(retries=0, breaker_failures=1), states)
+    for _ in range(2):
+        with pytest.raises(ConnectError):
+            await down.open(Ask())
+        clock.now += 15.0
+    assert (states.snapshot()[0].openings, states.snapshot()[0].failures) == (2, 2)
 
 
 def test_calls_share_what_is_known_and_other_states_do_not() -> None:
