@@ -31,7 +31,7 @@ _LAST: Final[Mapping[str, tuple[bytes, Callable[[Mapping[str, Any]], object]] | 
     "openai_chat": (b"[DONE]", lambda event: False),  # it is no JSON
     "anthropic_messages": (b"message_stop", lambda event: event.get("type") == "message_stop"),
     "gemini": None,  # its stream just ends
-    "ollama": (b"true", lambda line: line.get("done")),
+    "ollama": (b"true", lambda line: line.get("done") is True),
 }
 """By dialect: what the last frame of an answer holds for sure, and whether an event is it."""
 
@@ -179,7 +179,7 @@ class FrameRelay:
             event: Any = {}
             if data:
                 try:
-                    event = decode_json(data)
+                    event = decode_json(data.decode("utf-8", "replace"))  # as the parser reads it
                 except DecodeError:
                     return
             if not isinstance(event, dict) or event.get("error") or event.get("type") == "error":
@@ -191,7 +191,7 @@ class FrameRelay:
 
     def _tells_usage_only(self, frame: bytes) -> bool:
         try:
-            event = decode_json(self._data(frame))
+            event = decode_json(self._data(frame).decode("utf-8", "replace"))
         except DecodeError:  # a comment, or the end
             return False
         return isinstance(event, dict) and event.get("choices") == [] and bool(event.get("usage"))

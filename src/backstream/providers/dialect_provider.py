@@ -221,7 +221,9 @@ class DialectProvider(Services):
             if whole or (not request.stream and content_type not in _STREAMS):
                 return WholeAnswerParser(self.dialect, options)
             parser = self.dialect.stream_parser(options)
-            return parser if relay is None else relay.watch(parser)
+            # a document has no frames to keep
+            framed = content_type != "application/json" or self.dialect.name == "ollama"
+            return relay.watch(parser) if relay is not None and framed else parser
 
         spec = await self._signed(rendered, self._spec(key))
         source = await open_source(

@@ -54,6 +54,7 @@ class Numbering:
             IncompleteStream: Events before it are missing.
         """
         number, kind, following = members.get("sequence_number"), members.get("type"), self._next
+        kind = kind if isinstance(kind, str) else None
         if type(number) is not int or self._constant or kind in _SPEAK_FOR_THEMSELVES:
             return True
         if following is None:
