@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: help demo test conformance check bench lock format clean coverage
+.PHONY: help demo test fuzz fuzz-guided conformance check bench lock format clean coverage
 help:  ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
 
@@ -20,6 +20,17 @@ demo: $(STAMP)  ## watch a conversation about a picture stream out of the embedd
 
 test: $(STAMP)  ## run every test, a process for each core
 	$(BIN)/python -m pytest -n auto --dist loadfile
+
+fuzz: $(STAMP)  ## look for input that is handled badly: FUZZ_SECONDS (default 2) for each decoder and parser
+	@PYTHONPATH=tests $(BIN)/python -m fuzz $(FUZZ)
+
+.venv-fuzz/.ready: tests/fuzz/requirements/guided.txt
+	@$(PYTHON) -m venv .venv-fuzz
+	.venv-fuzz/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+fuzz-guided: .venv-fuzz/.ready  ## the same led by coverage, with atheris: FUZZ_SECONDS (default 10) for each
+	@PYTHONPATH=tests:src .venv-fuzz/bin/python -m fuzz.coverage_guided $(FUZZ)
 
 conformance: $(STAMP)  ## run against foreign programs, each in an environment of its own
 	$(BIN)/python -m pytest tests/conformance -o norecursedirs=".* data"
@@ -43,9 +54,9 @@ format: $(STAMP)  ## put the code into its house form
 	$(BIN)/ruff check --fix .
 
 lock: $(STAMP)  ## write the pinned, hash-locked requirements anew
-	cd requirements && for name in base dev; do \
+	cd requirements && for name in base dev ../tests/fuzz/requirements/guided; do \
 		../$(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url \
 		--no-emit-trusted-host --no-emit-find-links --no-header --output-file $$name.txt $$name.in; done
 
 clean:  ## remove what the commands made
-	rm -rf $(VENV) .venv-conformance .venv-bench build dist .hypothesis .mypy_cache .ruff_cache .coverage benchmarks/results
+	rm -rf $(VENV) .venv-conformance .venv-bench .venv-fuzz build dist .hypothesis .mypy_cache .ruff_cache .coverage benchmarks/results
