@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import TYPE_CHECKING
 
 import click
@@ -71,7 +72,7 @@ async def _serve(server: ChaosServer) -> None:
     try:
         await server.open()
     except OSError as error:
-        problem = f"cannot listen on {server.host} port {server.port} ({error.strerror})"
+        problem = f"cannot listen on {server.host} port {server.port} ({os.strerror(error.errno or 0)})"
         raise ConfigurationError(problem, "choose another --port") from error
     try:
         click.echo(f"listening on {server.url}", err=True)

@@ -15,7 +15,18 @@ from backstream.cli import exits
 
 __all__ = ["cli", "run"]
 
-_COMMANDS: Final = ("chat", "serve", "keys", "models", "providers", "explain", "config", "chaos", "completion")
+_COMMANDS: Final = (
+    "chat",
+    "serve",
+    "keys",
+    "models",
+    "providers",
+    "explain",
+    "config",
+    "doctor",
+    "chaos",
+    "completion",
+)
 _COMPLETION_VARIABLE: Final = "_BACKSTREAM_COMPLETE"
 
 

@@ -237,6 +237,13 @@ OF_HTTP: Final = (
         ),
     ),
     Fault(
+        name="redirect-loop",
+        about="a redirect to itself",
+        rows=(37,),
+        outcome="broken",
+        script=(Head(status=307, framing="plain", fields=(("Location", "?again"), ("Content-Length", "0"))),),
+    ),
+    Fault(
         name="redirect-nowhere",
         about="a redirect without Location",
         rows=(37,),

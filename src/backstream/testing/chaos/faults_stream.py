@@ -34,7 +34,7 @@ _EVENTS: Final = ("openai_chat", "openai_responses", "anthropic_messages", "gemi
 _REST: Final = (Pieces(), Ending(), LastChunk())
 
 OF_STREAMS: Final = (
-    Fault(name="ok", about="no fault: a whole answer of twelve pieces", outcome="complete", script=(*_BEGIN, *_REST)),
+    Fault(name="ok", about="no fault: a whole answer of twenty pieces", outcome="complete", script=(*_BEGIN, *_REST)),
     Fault(
         name="ok-N",
         about="no fault: a whole answer of N pieces",

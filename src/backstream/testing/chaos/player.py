@@ -149,6 +149,7 @@ class Player:
         status = self._count(head.status)
         self._framing = head.framing
         fields = [("Content-Type", head.content_type or self._answer.content_type)] if status not in _NO_BODY else []
+        fields += [("Cache-Control", "no-cache"), ("X-Accel-Buffering", "no")]
         whole = len(self._answer.begin) + sum(map(len, self._answer.pieces)) + len(self._answer.ending)
         match head.framing:
             case "chunked":

@@ -61,6 +61,6 @@ UNSHOWABLE: Final[Mapping[int, str]] = {
     3: "the system accepts connections for a server; fill the backlog of a socket that nobody accepts from",
     4: "this server speaks no TLS; put one in front whose certificate is of another name",
     41: "most dialects number nothing, so that no reader could tell",
-    44: "the disk is the client's; let it write to /dev/full",
+    44: "the disk is the client's; give it a full one",
 }
 """Number → why no model shows it, and how to see it otherwise."""

@@ -118,6 +118,16 @@ class ChaosServer:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    async def closed(self) -> None:
+        """Wait until every client has closed its connections.
+
+        Raises:
+            TimeoutError: One is still open after five seconds.
+        """
+        async with asyncio.timeout(5):
+            while self._tasks:
+                await asyncio.wait(self._tasks)
+
     async def __aenter__(self) -> Self:
         await self.open()
         return self
@@ -159,6 +169,9 @@ class ChaosServer:
             status, body = dialect.render_error(BackendRequestError(str(error), status=400, phase="headers"))
             return await _send(writer, status, body)
         self._note(found, request.model, dialect.name, stream=request.stream)
+        if not request.model:
+            refusal = BackendRequestError("the request names no model", status=400)
+            return await _send(writer, *dialect.render_error(refusal))
         chosen = find_fault(request.model)
         if chosen is not None and not chosen.fault.suits(dialect.name):
             refusal = BackendRequestError(f"{chosen.fault.model} has no meaning in this dialect", status=400)

@@ -31,6 +31,7 @@ _WORDS: Final = (
     "Ende.",
 )
 _GIANT: Final = 1024 * 1024
+_USUAL: Final = 20
 _UNMARKED: Final = frozenset({"gemini", "backend_api"})
 
 
@@ -90,18 +91,30 @@ class Fault:
             return ("One, ", "x" * (_GIANT * chosen), " Ende.")
         if self.name == "ok-N":
             return words(chosen)
-        return words(max(len(_WORDS), chosen + 4 if self.name.endswith("-N") and self.most <= 1000 else 0))
+        return words(max(_USUAL, chosen + 4 if self.name.endswith("-N") and self.most <= 1000 else 0))
 
     def suits(self, dialect: str) -> bool:
         """Tell whether the fault has a meaning in a dialect."""
         return not self.only or dialect in self.only
 
     def outcome_of(self, dialect: str, *, stream: bool = True) -> Outcome:
-        """Return what a truthful reader makes of an answer in a dialect, streamed or whole."""
+        """Return what a truthful reader makes of an answer.
+
+        Args:
+            dialect: The dialect it is read in; ``""`` where that is not known, as behind a gateway.
+            stream: Whether it was asked for as a stream.
+        """
+        if not dialect:
+            return self._outcome_anywhere(stream=stream)
         if not stream and dialect != "backend_api" and self.whole is not None:
             return self.whole
         return self.unmarked if self.unmarked is not None and dialect in _UNMARKED else self.outcome
 
+    def _outcome_anywhere(self, *, stream: bool) -> Outcome:
+        # behind a gateway a whole answer may have been asked for as a stream
+        outcomes = {self.outcome, self.unmarked or self.outcome, self.outcome if stream else self.whole or self.outcome}
+        return self.outcome if len(outcomes) == 1 and not self.only else "either"
+
     def is_exact_in(self, dialect: str) -> bool:
-        """Tell whether a text that comes in a dialect must be the one that was sent."""
-        return self.exact and not (self.unmarked is not None and dialect in _UNMARKED)
+        """Tell whether a text that comes must be the one that was sent; arguments as :meth:`outcome_of`."""
+        return self.exact and (self.unmarked is None or dialect not in {*_UNMARKED, ""})
