@@ -53,8 +53,8 @@ def test_changing_limits(run, tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         (["laptop"], "name a limit"),
-        (["laptop", "--requests-per-minute", "0"], "not in the range"),
-        (["laptop", "--tokens-per-day", "many"], "not a valid integer"),
+        (["laptop", "--requests-per-minute", "0"], "no whole number from 1 on"),
+        (["laptop", "--tokens-per-day", "many"], "no whole number from 1 on"),
         (["nobody", "--tokens-per-day", "5"], "no key of that name"),
         (["laptop", "--models", ""], "name a limit"),
     ],

@@ -107,8 +107,10 @@ def test_a_defect_is_one_line(tmp_path: Path) -> None:
 def test_serve_answers_until_asked_to_stop(start) -> None:
     process = start("serve", "--port", "0", "--log", "off")
     url = process.stderr.readline().decode().split()[-1]
-    said = process.stderr.readline().decode()  # before the end: what this buffers, communicate() does not see
-    assert said == f"base URLs: OpenAI {url}/v1; Anthropic, Gemini, Ollama and g4f {url}\n"
+    said = [process.stderr.readline().decode() for _ in range(3)]  # what this buffers, communicate() does not see
+    assert said[0] == f"base URL for OpenAI: {url}/v1\n"
+    assert said[1] == f"for Anthropic, Gemini, Mistral, Ollama and g4f: {url}\n"
+    assert said[2] == "no provider has a key; Echo, which needs none, is no language model\n"
     assert get(url + "/healthz")[0] == 200
     process.send_signal(signal.SIGTERM)
     assert process.communicate(timeout=30) == (b"", b"")
@@ -117,10 +119,10 @@ def test_serve_answers_until_asked_to_stop(start) -> None:
 
 def test_serve_tells_whose_keys_it_has_and_never_the_key(start) -> None:
     process = start("serve", "--port", "0", OPENAI_API_KEY="canary-of-nobody")
-    said = [process.stderr.readline().decode() for _ in range(3)]
+    said = [process.stderr.readline().decode() for _ in range(4)]
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=30)
-    assert said[2].startswith("with your keys: openai, openai-responses; name a model as openai/MODEL")
+    assert said[3].startswith("with your keys: openai, openai-responses; name a model as openai/MODEL")
     assert "canary" not in "".join(said)
 
 

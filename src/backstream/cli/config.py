@@ -50,9 +50,10 @@ def path() -> None:
 @command.command("check")
 @click.argument("file", required=False, type=click.Path(path_type=Path))
 def check(file: Path | None) -> int:
-    """Read the configuration as serve does, and print what would be served; or a line for each thing that is wrong.
+    """Print what serve would do, or what is wrong.
 
-    FILE is the configuration; without it the file that is always read. Asks nobody, and shows no key.
+    FILE is the configuration; without it the file that serve reads. One mistake may hide another, so check again after
+    mending. Asks nobody, and shows no key.
     """
     from backstream.cli.tables import print_table
     from backstream.registry.config import load_config

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -32,7 +33,9 @@ class _Count(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generi
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
         if value == _NONE:
             return _NONE
-        return click.IntRange(1, 2**53).convert(value, param, ctx)
+        if not re.fullmatch("[1-9][0-9]{0,14}", value):
+            self.fail(f"{value[:20]!r} is no whole number from 1 on", param, ctx)
+        return int(value)
 
 
 def _limit_options(command: F) -> F:
@@ -71,6 +74,7 @@ def command() -> None:
 def add(name: str, keys_file: Path | None, **limits: Any) -> None:
     """Make a key for NAME and print it. It cannot be shown again.
 
+    Clients send it as the API key they are set up with. The first key closes the server to every client without one.
     What is not limited here is limited by the server's configuration, if at all.
     """
     from backstream.server.keys import add_key, default_keys_path

@@ -36,27 +36,38 @@ def _mode(context: click.Context, parameter: click.Parameter, text: str | None) 
 
 
 @click.command("serve", epilog=exits.EPILOG)
-@click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="Instead of the usual.")
-@click.option("--host", metavar="HOST", help="Where to listen; not loopback only with keys. Default 127.0.0.1.")
+@click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Settings. Default: backstream config path.",
+)
+@click.option("--host", metavar="HOST", help="Where to listen. Default 127.0.0.1: this machine only.")
 @click.option("--port", type=click.IntRange(0, 65535), metavar="N", help="0 for a free one. Default 8080.")
 @click.option("--socket", type=click.Path(path_type=Path), metavar="PATH", help="Listen on a Unix socket instead.")
 @click.option("--socket-mode", callback=_mode, metavar="MODE", help="Who may use it. Default 600: this user.")
 @click.option("--tls-cert", type=click.Path(path_type=Path), metavar="FILE", help="Speak TLS: the certificates, PEM.")
 @click.option("--tls-key", type=click.Path(path_type=Path), metavar="FILE", help="The key of the first of them, PEM.")
 @click.option("--workers", type=click.IntRange(1, 256), metavar="N", help="Processes. Default 1.")
-@click.option("--root-path", metavar="/PREFIX", help="Where a proxy shows this server.")
+@click.option("--root-path", metavar="/PREFIX", help="The path at which a proxy shows this server.")
 @click.option("--trusted-proxy", multiple=True, metavar="ADDRESS", help="Believe its X-Forwarded-…; repeatable.")
-@click.option("--framing", type=click.Choice(["auto", "sse", "jsonl"]), help="Form of streams. Default auto.")
+@click.option("--framing", type=click.Choice(["auto", "sse", "jsonl"]), help="Form of streams for g4f. Default auto.")
 @click.option("--allow-origin", multiple=True, metavar="ORIGIN", help="Let pages of that origin in; repeatable.")
-@click.option("--allow-host", multiple=True, metavar="HOST", help="Answer to that Host name too; repeatable.")
-@click.option("--keys-file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Client keys.")
+@click.option("--allow-host", multiple=True, metavar="HOST", help="Answer to that name too; repeatable.")
+@click.option(
+    "--keys-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Client keys, of backstream keys.",
+)
 @click.option("--max-body-mib", type=click.IntRange(1), metavar="N", help="Cap on the JSON of a request. Default 64.")
 @click.option("--max-media-mib", type=click.IntRange(1), metavar="N", help="Cap on a request's media. Default 2048.")
 @click.option("--max-streams", type=click.IntRange(1), metavar="N", help="Answers at the same time. Default 256.")
 @click.option(
     "--grace", type=click.FloatRange(0), metavar="N", help="Seconds for answers to end. Default 20, Ctrl-C 0.5."
 )
-@click.option("--relay", multiple=True, metavar="NAME=URL", help="Pass on to another such server; repeatable.")
+@click.option("--relay", multiple=True, metavar="NAME=URL", help="Pass on to a g4f or backstream server; repeatable.")
 @click.option("--provider", multiple=True, metavar="MODULE:CLASS", help="Serve a provider of yours; repeatable.")
 @click.option("--log", type=click.Choice(["text", "json", "off"]), help="A line for each request. Default text.")
 @verbose_option
@@ -138,10 +149,13 @@ def command(
         if url.startswith("unix:"):
             click.echo(f"try: curl --unix-socket {url.removeprefix('unix:')} http://localhost/v1/models", err=True)
         else:
-            click.echo(f"base URLs: OpenAI {url}/v1; Anthropic, Gemini, Ollama and g4f {url}", err=True)
+            click.echo(f"base URL for OpenAI: {url}/v1", err=True)
+            click.echo(f"for Anthropic, Gemini, Mistral, Ollama and g4f: {url}", err=True)
         keyed = registry.keyed() if registry is not None else ()
         if keyed:
             click.echo(f"with your keys: {', '.join(keyed)}; name a model as {keyed[0]}/MODEL", err=True)
+        elif registry is not None:
+            click.echo("no provider has a key; Echo, which needs none, is no language model", err=True)
 
     grace = grace if grace is not None else server.grace_seconds
     conduct = Conduct(on_ready=on_ready, on_stopping=_say_that_it_stops, grace_seconds=grace)
