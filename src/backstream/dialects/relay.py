@@ -27,6 +27,7 @@ _EVENT: Final = re.compile(rb".*?(?:" + _BLANK + rb"|\Z)", re.DOTALL)
 _LINE_END: Final = re.compile(rb"\r\n|\n|\r")
 _NO_CHOICE: Final = re.compile(rb'"choices":\s*\[\s*\]')
 _LONGEST_BLANK: Final = 4
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _LAST: Final[Mapping[str, tuple[bytes, Callable[[Mapping[str, Any]], object]] | None]] = {
     "openai_chat": (b"[DONE]", lambda event: False),  # it is no JSON
     "anthropic_messages": (b"message_stop", lambda event: event.get("type") == "message_stop"),
@@ -67,7 +68,7 @@ class FrameRelay:
             of one event.
     """
 
-    __slots__ = ("_last", "_max_bytes", "_name", "_out", "_over", "_parser", "_rest", "_size", "_with_usage")
+    __slots__ = ("_begun", "_last", "_max_bytes", "_name", "_out", "_over", "_parser", "_rest", "_size", "_with_usage")
 
     def __init__(self, name: str, *, with_usage: bool = True, max_bytes: int = 64 * MEBIBYTE) -> None:
         self._name = name
@@ -77,6 +78,7 @@ class FrameRelay:
         self._out: list[bytes] = []
         self._rest: list[bytes] = []
         self._over = False
+        self._begun = False
         self._max_bytes = max_bytes
         self._size = 0
 
@@ -113,6 +115,9 @@ class FrameRelay:
             return [End("failed", ("too large",), TooLargeError("what waits to be passed on", self._max_bytes))]
         usual = not self._rest and data.endswith(b"\n\n")  # a server that writes whole events
         frames = data if usual else self._whole_frames(data)
+        if frames and not self._begun:  # it may be said at the very begin only, where a keep-alive may stand already
+            self._begun = True
+            frames = frames.removeprefix(_BYTE_ORDER_MARK)
         failed = bool(block) and isinstance(block[-1], End)
         if failed or (self._last is not None and self._last[0] in frames):
             frames = b"".join(self._sound(frames))

@@ -213,3 +213,11 @@ def test_a_whole_answer_is_not_relayed() -> None:
 
 def test_a_relay_that_watches_nothing_is_not_used() -> None:
     assert not FrameRelay("openai_chat").is_used
+
+
+@pytest.mark.parametrize("cut", range(1, 6))
+def test_a_byte_order_mark_is_not_passed_on(cut: int) -> None:
+    data = b"\xef\xbb\xbf" + CHAT + STOP + DONE
+    out, block = passed_on("openai_chat", [data[:cut], data[cut:]])
+    assert out == CHAT + STOP + DONE
+    assert end_of(block).state == "complete"
