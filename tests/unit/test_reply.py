@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -330,6 +331,14 @@ def test_what_another_route_voids_is_no_part_of_the_reply() -> None:
     ]
     after: list[RawResponse] = [Content(content="Hi")]
     for kept in ("nothing", "all"):
-        chunks = [*before, Switched(from_="a/m", to="b/m", kept=kept), *after]
-        expected = fold(after) if kept == "nothing" else fold([*before, *after])
+        switched = Switched(from_="a/m", to="b/x/m", kept=kept)
+        chunks = [*before, switched, *after]
+        expected = fold(after) if kept == "nothing" else fold([*before[:-2], *after])  # less usage and finish
+        expected = msgspec.structs.replace(expected, model="x/m", switches=(switched,))
         assert fold(chunks) == fold(join_deltas(chunks)) == expected
+
+
+def test_the_model_that_goes_on_names_itself_best() -> None:
+    switched = Switched(from_="a/m", to="b/m", kept="all")
+    assert fold([Start(model="old"), switched, Start(model="m-2026")]).model == "m-2026"
+    assert fold([Start(model="old"), Switched(from_="a", to="b", kept="all")]).model is None

@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
 from backstream.credentials import Secret
 from backstream.errors import InvalidRequestError
-from backstream.registry.names import Target
 from backstream.request import Tool
 from backstream.schema import schema_for, schema_name
 from backstream.tools import FunctionTool, collect_tools
 
-__all__ = ["Call", "names_of", "split_format", "split_tools"]
+__all__ = ["Call", "Models", "names_of", "split_format", "split_tools"]
+
+Models: TypeAlias = str | Sequence[str] | None
+"""The name of a model, or several, the preferred one first."""
 
 
 class Call:
-    """Whom a call is for: as it was named, and as it was found."""
+    """Whom a call is for, as it was named.
 
-    __slots__ = ("api_key", "found", "model", "own_key", "provider", "target", "url")
+    Attributes:
+        models: The names of models, the preferred one first; ``None`` or ``""`` for a default one.
+        provider: The provider's name, the provider itself, or ``None``.
+        url: The base URL of a server that has no name.
+        api_key: A key, or keys by provider.
+    """
 
-    def __init__(self, *, model: str | None, provider: Any, url: str | None, api_key: Any) -> None:
+    __slots__ = ("api_key", "models", "provider", "url")
+
+    def __init__(self, *, model: Models, provider: Any, url: str | None, api_key: Any) -> None:
         if url is not None and provider is not None:
             raise InvalidRequestError("url and provider are both given", "pass one of them")
         if not isinstance(provider, str | None) and not callable(getattr(provider, "create_async_generator", None)):
@@ -35,18 +44,24 @@ class Call:
             )
         if url is not None and isinstance(api_key, Mapping):
             raise InvalidRequestError("api_key is a dict, and a url has no provider's name", "pass the key itself")
-        self.model = model
+        self.models = _names_in(model)
         self.provider = provider
         self.url = url
         self.api_key = api_key
-        self.own_key: Any = None
-        self.found: Any = None
-        self.target = Target("", "")
 
     def key_for(self, provider: str | None) -> str | Secret | None:
         """Return the key of the call for a provider; ``None`` where it brings none."""
         key = self.api_key
         return key.get(provider) if isinstance(key, Mapping) else key
+
+
+def _names_in(model: object) -> tuple[str | None, ...]:
+    if model is None or isinstance(model, str):
+        return (model,)
+    names = tuple(model) if isinstance(model, list | tuple) else ()
+    if not names or not all(isinstance(name, str) and name for name in names):
+        raise InvalidRequestError("model is neither a name nor a list of names", 'pass "provider/model", or several')
+    return names
 
 
 def split_format(response_format: Any) -> tuple[Any, Any]:

@@ -4,38 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from types import TracebackType
 from typing import Any, Final, Self
 
-import msgspec
-
 from backstream.chunks import Usage
-from backstream.client.call import Call, names_of, split_format, split_tools
+from backstream.client.again import can_be_sent_again
+from backstream.client.asking import Question, Talk
+from backstream.client.call import Call, Models, names_of, split_format, split_tools
+from backstream.client.finding import Candidate, find_candidates, list_named
 from backstream.client.rounds import ToolRounds
+from backstream.client.routes import Answering
 from backstream.client.stream import ChatStream
+from backstream.client.terms import Terms, check_recovery, without_recovery
 from backstream.credentials import Secret
-from backstream.errors import (
-    InvalidRequestError,
-    MisuseError,
-    TotalTimeout,
-    UnknownProviderError,
-    UnsupportedFeatureError,
-)
+from backstream.errors import InvalidRequestError, MisuseError, TotalTimeout
 from backstream.messages import ImageType, MediaListType, Messages, check_messages
 from backstream.models import ModelInfo
-from backstream.options import CallOptions, Deadlines, split_options
+from backstream.options import Deadlines, Recovery
 from backstream.providers.dialect_provider import DialectProvider
 from backstream.providers.result import BlockSource
 from backstream.providers.rows_shape import Row
-from backstream.providers.sources import source_of
 from backstream.registry.config import Config
 from backstream.registry.names import Target
 from backstream.registry.prices import cost_by_list, cost_by_price, has_price_list
 from backstream.registry.registry import Registry
 from backstream.reply import Cost, Reply
 from backstream.request import Policy
+from backstream.resilience.states import RouteSnapshot, RouteStates
 from backstream.tools import ToolLimits
 
 __all__ = ["Client"]
@@ -43,9 +40,15 @@ __all__ = ["Client"]
 _CONTINUING: Final = frozenset({"conversation", "previous_response_id", "extra_body"})
 """Parameters by which a server may know messages that the call does not bring."""
 
+_REPEATABLE: Final = frozenset({"embed", "count_tokens"})
+"""Questions that may be asked again: they make nothing, and cost little."""
+
 
 class Client:
     """Talks to every provider there is a name for: those of the table, of the configuration, and plug-ins.
+
+    Conversations survive trouble: what may pass is asked again before the first content, a route that keeps failing
+    rests, and of several models the next one is asked. What a client knows of routes, all its calls share.
 
     ``async with`` closes the answers that are still open when it is left; nothing else needs closing, connections are
     kept by event loop.
@@ -55,6 +58,7 @@ class Client:
         receipts: What to do about parameters a back-end has no words for: ``strict``, ``warn`` or ``drop``; ``None``
             for the configured policy.
         deadlines: The clocks of calls that name none; ``None`` for the configured ones.
+        recovery: What calls that do not say may do to survive trouble; ``None`` for what is configured.
         registry: Where names are looked up, instead of one made of ``config``.
         environ: The environment, for keys and settings; ``None`` for this process's.
 
@@ -68,6 +72,7 @@ class Client:
         *,
         receipts: Policy | None = None,
         deadlines: Deadlines | None = None,
+        recovery: Recovery | None = None,
         registry: Registry | None = None,
         environ: Mapping[str, str] | None = None,
     ) -> None:
@@ -75,6 +80,9 @@ class Client:
         self._environ = environ
         self._receipts = receipts
         self._deadlines = deadlines
+        self._recovery = recovery
+        self._states = RouteStates()
+        self._sleep = asyncio.sleep
         self._registry = registry
         self._streams: weakref.WeakSet[ChatStream] = weakref.WeakSet()
         self._closed = False
@@ -113,7 +121,7 @@ class Client:
 
     def stream(
         self,
-        model: str | None,
+        model: Models,
         messages: Messages | str,
         *,
         media: MediaListType = None,
@@ -129,7 +137,9 @@ class Client:
 
         Args:
             model: ``provider/model``, an alias, or the bare name of a known model; ``None`` or ``""`` for the default
-                one (see :meth:`backstream.registry.registry.Registry.default`).
+                one (see :meth:`backstream.registry.registry.Registry.default`). The name of a routing list, or a list
+                of names, the preferred one first: the next one is asked where one fails or is silent before its first
+                content.
             messages: The conversation, oldest message first; or the text of one message of the user.
             media: Items to send with the last message of the user, as ``BackendApi`` takes them.
             tools: Python functions, or tools in OpenAI's shape.
@@ -142,7 +152,8 @@ class Client:
             api_key: A key for this call.
             **parameters: By the names of OpenAI's chat completions (``temperature``, ``max_tokens``, ``seed``,
                 ``reasoning_effort``, ``conversation``, …); each back-end's dialect translates them. Local options as in
-                :class:`backstream.CallOptions`.
+                :class:`backstream.CallOptions`; and ``recovery``, or of its settings ``retries``, ``switch_after``,
+                ``hedge_after``, ``mid_stream``, as in :class:`backstream.Recovery`.
 
         Returns:
             The answer.
@@ -160,29 +171,37 @@ class Client:
         form, answer_type = split_format(response_format)
         functions, described = split_tools(tools)
         call = Call(model=model, provider=provider, url=url, api_key=api_key)
-        sent = {**parameters, "response_format": form, "tools": described or None}
+        check_recovery(parameters)
+        sent = {**without_recovery(parameters), "response_format": form, "tools": described or None}
         sent = {name: value for name, value in sent.items() if value is not None}
-
-        async def open_round(history: Sequence[Mapping[str, Any]]) -> BlockSource:
-            return await self._open(call, [*asked, *history], media, sent)
+        answering: Answering | None = None
 
         async def open_answer() -> BlockSource:
+            nonlocal answering
+            once = media is not None and not await asyncio.to_thread(can_be_sent_again, media)
+            answering = found = await self._answering(call, parameters, once=once)
+            talk = Talk(asked, media, found.terms.fill(sent))
+
+            async def open_round(history: Sequence[Mapping[str, Any]]) -> BlockSource:
+                return await talk.open(found, history)
+
             if run_tools and functions:
                 limits = run_tools if isinstance(run_tools, ToolLimits) else ToolLimits()
-                deadlines = await self._deadlines_of(parameters)
                 theirs = [name for name in names_of(described) if name not in functions]
-                rounds = ToolRounds(open_round, functions, limits, others=theirs, total_seconds=deadlines.total)
-                return await rounds.open()
+                return await ToolRounds(
+                    open_round, functions, limits, others=theirs, total_seconds=found.total_seconds
+                ).open()
             return await open_round(())
 
-        async def cost_of(usage: Usage, answered: str | None) -> Cost | None:
-            return await self._cost(call, usage, answered)
+        async def cost_of(usage: Usage, answered: str | None, route: str) -> Cost | None:
+            assert answering is not None  # an answer is over
+            return await self._cost(answering.candidate(route), usage, answered)
 
         stream = ChatStream(open_answer, answer_type=answer_type, cost_of=cost_of)
         self._streams.add(stream)
         return stream
 
-    async def chat(self, model: str | None, messages: Messages | str, **keywords: Any) -> Reply:
+    async def chat(self, model: Models, messages: Messages | str, **keywords: Any) -> Reply:
         """Send a conversation and return the whole reply.
 
         Args:
@@ -198,102 +217,46 @@ class Client:
         async with self.stream(model, messages, **keywords) as stream:
             return await stream.wait()
 
-    async def _open(
-        self, call: Call, messages: Messages, media: MediaListType, parameters: Mapping[str, Any]
-    ) -> BlockSource:
-        options = await self._options(parameters)
-        provider = await self._find_in_time(call, options, parameters)
-        result = provider.create_async_generator(
-            call.target.model,
-            messages,
-            media=media,
-            api_key=call.own_key,
-            **{**parameters, **options},
-        )
-        return await source_of(result)
-
-    async def _find_in_time(self, call: Call, options: dict[str, Any], parameters: Mapping[str, Any]) -> Any:
-        """Find the provider within the deadline of the whole call, and take the time off it where that is much."""
-        if call.found is not None:
-            return call.found
-        deadlines = await self._deadlines_of(parameters)
+    async def _answering(self, call: Call, parameters: Mapping[str, Any], *, once: bool = False) -> Answering:
+        """Find who may answer, within the deadline of the whole call."""
         clock = asyncio.get_running_loop().time
         began_at = clock()
-        scope = asyncio.timeout(deadlines.total)
+        registry = await self.registry()
+        terms = Terms(
+            parameters,
+            registry.config,
+            list_named(call, registry),
+            deadlines=self._deadlines,
+            recovery=self._recovery,
+            receipts=self._receipts,
+        )
+        total = terms.deadlines().total
+        scope = asyncio.timeout_at(None if total is None else began_at + total)
         try:
             async with scope:
-                provider = await self._find(call)
+                candidates = await find_candidates(call, registry)
         except TimeoutError:
-            if deadlines.total is None or not scope.expired():
+            if total is None or not scope.expired():
                 raise
-            raise TotalTimeout(deadlines.total, phase="connect", request_sent=False) from None
-        spent = clock() - began_at
-        if deadlines.total is not None and spent > deadlines.total / 20:
-            options["deadlines"] = msgspec.structs.replace(deadlines, total=max(deadlines.total - spent, 0.001))
-        return provider
+            raise TotalTimeout(total, phase="connect", request_sent=False) from None
+        return Answering(candidates, terms, self._states, began_at=began_at, once=once, sleep=self._sleep)
 
-    async def _find(self, call: Call) -> Any:
-        """Return the provider a call means, and note on the call which model of which provider it is."""
-        if call.found is None:
-            registry = await self.registry()
-            if call.url is not None:
-                call.target = Target(call.url, call.model or "")
-                call.found = await registry.provider_at(call.url, api_key=call.key_for(None))
-            elif call.provider is not None and not isinstance(call.provider, str):
-                name = getattr(call.provider, "__name__", type(call.provider).__name__)
-                call.target, call.own_key = Target(name, call.model or ""), call.api_key
-                call.found = call.provider
-            else:
-                call.target = await self._target(call, registry)
-                call.found = await self._provider(call, registry)
-        return call.found
-
-    async def _target(self, call: Call, registry: Registry) -> Target:
-        if call.provider is None:
-            return await registry.resolve(call.model)
-        known = await asyncio.to_thread(registry.providers)  # reads files, the first time
-        name = call.provider if call.provider in known else call.provider.lower()
-        if name not in known:  # a model of another provider may be called like this
-            raise UnknownProviderError(call.provider, known)
-        return await registry.resolve(f"{name}/{call.model or ''}")
-
-    async def _provider(self, call: Call, registry: Registry) -> Any:
-        if registry.row(call.target.provider) is None:  # a class of its own: it takes its key with the call
-            call.own_key = call.api_key
-            return await registry.provider(call.target.provider)
-        return await registry.provider(call.target.provider, call.key_for(call.target.provider))
-
-    async def _deadlines_of(self, parameters: Mapping[str, Any]) -> Deadlines:
-        """Return the clocks of a call: its own, those of its ``options``, the client's, the configured ones."""
-        if {"deadlines", "timeout", "stream_timeout"} & parameters.keys():
-            return split_options(parameters)[0].deadlines
-        given = parameters.get("options")
-        if isinstance(given, CallOptions) and given.deadlines != Deadlines():
-            return given.deadlines
-        return self._deadlines or (await self.registry()).config.defaults.deadlines
-
-    async def _options(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """Fill in the client's and the configured options where the call has none."""
-        options: dict[str, Any] = {}
-        given = parameters.get("options")
-        if parameters.get("receipts") is None and not (isinstance(given, CallOptions) and given.receipts):
-            options["receipts"] = self._receipts or (await self.registry()).config.defaults.receipts
-        if not {"deadlines", "timeout", "stream_timeout"} & parameters.keys():
-            options["deadlines"] = await self._deadlines_of(parameters)
-        return options
-
-    async def _cost(self, call: Call, usage: Usage, model: str | None) -> Cost | None:
+    async def _cost(self, candidate: Candidate, usage: Usage, model: str | None) -> Cost | None:
         registry = await self.registry()
-        target = call.target
+        target = candidate.target
         price = registry.price(target)
         if price is None and model:
             price = registry.price(Target(target.provider, model))
         if price is not None:
             return cost_by_price(usage, price)
-        url = getattr(call.found, "url", None)
+        url = getattr(candidate.provider, "url", None)
         if not isinstance(url, str) or not has_price_list():
             return None
         return await asyncio.to_thread(cost_by_list, usage, model or target.model, url)
+
+    def routes(self) -> Sequence[RouteSnapshot]:
+        """Return what is known of each route that was asked: whether it rests, how many of its answers run."""
+        return self._states.snapshot()
 
     # --- beside conversations -----------------------------------------------------------------------------------------
 
@@ -349,13 +312,9 @@ class Client:
     async def _ask(self, verb: str, model: str | None, subject: Any, keywords: dict[str, Any]) -> Any:
         if self._closed:
             raise MisuseError("the client is closed")
+        if not isinstance(model, str | None):
+            raise InvalidRequestError(f"{verb} takes one model", "pass its name")
         call = Call(model=model, **{name: keywords.pop(name, None) for name in ("provider", "url", "api_key")})
-        provider = await self._find(call)
-        method: Callable[..., Awaitable[Any]] | None = getattr(provider, verb, None)
-        if method is None:
-            raise UnsupportedFeatureError(f"{call.target.provider} has no {verb}", "choose another provider")
-        if isinstance(provider, DialectProvider):
-            keywords = {**keywords, **await self._options(keywords)}
-        if call.own_key is not None:
-            keywords["api_key"] = call.own_key
-        return await method(call.target.model, subject, **keywords)
+        check_recovery(keywords)
+        answering = await self._answering(call, keywords, once=verb not in _REPEATABLE)
+        return await Question(verb, subject, answering.terms.fill(without_recovery(keywords))).ask(answering)

@@ -15,6 +15,7 @@ from backstream.providers.result import BlockSource
 from backstream.reply import Block, End, Reply, Service, fold, join_deltas
 from backstream.request import Part, Receipt, TextPart, ToolCallPart, ToolResultPart, Turn
 from backstream.request.messages import render_messages
+from backstream.resilience.route import route_of
 from backstream.tools import FunctionTool, ToolLimits, run_calls
 
 __all__ = ["OpenRound", "ToolRounds"]
@@ -43,8 +44,6 @@ class ToolRounds:
 
     Attributes:
         history: The messages of the rounds before the last.
-        receipts: Those of the last round.
-        service: That of the last round.
     """
 
     def __init__(
@@ -72,8 +71,21 @@ class ToolRounds:
         self._total = min(allowed) if allowed else None
         self._over_at: float | None = None
         self.history: list[dict[str, Any]] = []
-        self.receipts: tuple[Receipt, ...] = ()
-        self.service: Service | None = None
+
+    @property
+    def receipts(self) -> tuple[Receipt, ...]:
+        """Those of the last round."""
+        return getattr(self._source, "receipts", ())
+
+    @property
+    def service(self) -> Service | None:
+        """That of the last round."""
+        return getattr(self._source, "service", None)
+
+    @property
+    def route(self) -> str:
+        """Who answers in the last round."""
+        return route_of(self._source)
 
     async def open(self) -> ToolRounds:
         """Open the first round.
@@ -109,8 +121,6 @@ class ToolRounds:
             if not opening.cancelled() and opening.exception() is None:
                 opening.result().abort()
             raise
-        self.receipts = getattr(source, "receipts", ())
-        self.service = getattr(source, "service", None)
         if self._left:
             source.abort()
 

@@ -13,12 +13,13 @@ from backstream.client.rounds import ToolRounds
 from backstream.errors import DecodeError, MisuseError
 from backstream.providers.result import AsyncResult, BlockSource
 from backstream.reply import Cost, Reply, fold
+from backstream.resilience.route import route_of
 from backstream.schema import parse_answer
 
 __all__ = ["ChatStream"]
 
-CostOf = Callable[[Usage, str | None], Awaitable[Cost | None]]
-"""Tells what an answer cost, by its usage and the model that answered."""
+CostOf = Callable[[Usage, str | None, str], Awaitable[Cost | None]]
+"""Tells what an answer cost, by its usage, the model that answered, and the name of its route."""
 
 
 class ChatStream(AsyncResult):
@@ -45,6 +46,11 @@ class ChatStream(AsyncResult):
     def cancel(self) -> None:
         """Stop the answer now, from any task or thread; who iterates over it finds it over, without an error."""
         self.abort()
+
+    @property
+    def route(self) -> str:
+        """Who answers, as ``provider/model``; ``""`` before the answer began."""
+        return route_of(self._source)
 
     @property
     def reply(self) -> Reply:
@@ -77,7 +83,13 @@ class ChatStream(AsyncResult):
         if self._answer_type is not None and self.end is not None and self.end.state == "complete":
             parsed = self._parse(reply)
         return msgspec.structs.replace(
-            reply, end=self.end, service=self.service, receipts=self.receipts, cost=self._cost, parsed=parsed
+            reply,
+            end=self.end,
+            route=self.route,
+            service=self.service,
+            receipts=self.receipts,
+            cost=self._cost,
+            parsed=parsed,
         )
 
     def _fold(self) -> Reply:
@@ -124,7 +136,7 @@ class ChatStream(AsyncResult):
             if switched or (usage is not None and (model is not None or usage.model is not None)):
                 break
         if usage is not None:
-            self._cost = await self._cost_of(usage, model or usage.model)
+            self._cost = await self._cost_of(usage, model or usage.model, self.route)
             self._reply = None  # one that was asked for before knows no cost
 
     async def wait(self) -> Reply:

@@ -8,15 +8,17 @@ from types import TracebackType
 from typing import Any, Self
 
 from backstream.chunks import RawResponse
+from backstream.client.call import Models
 from backstream.client.client import Client
 from backstream.client.stream import ChatStream
 from backstream.messages import ImageType, Messages
 from backstream.models import ModelInfo
-from backstream.options import Deadlines
+from backstream.options import Deadlines, Recovery
 from backstream.registry.config import Config
 from backstream.registry.registry import Registry
 from backstream.reply import End, Reply, Service
 from backstream.request import Policy, Receipt
+from backstream.resilience.states import RouteSnapshot
 from backstream.sync import run, sync_iter
 
 __all__ = ["SyncClient", "SyncStream"]
@@ -73,6 +75,11 @@ class SyncStream(Iterator[RawResponse]):
         return self._stream.end
 
     @property
+    def route(self) -> str:
+        """Who answers, as ``provider/model``; ``""`` before the answer began."""
+        return self._stream.route
+
+    @property
     def reply(self) -> Reply:
         """What the chunks add up to, once the answer is over."""
         return self._stream.reply
@@ -115,10 +122,13 @@ class SyncClient:
         *,
         receipts: Policy | None = None,
         deadlines: Deadlines | None = None,
+        recovery: Recovery | None = None,
         registry: Registry | None = None,
         environ: Mapping[str, str] | None = None,
     ) -> None:
-        self._client = Client(config, receipts=receipts, deadlines=deadlines, registry=registry, environ=environ)
+        self._client = Client(
+            config, receipts=receipts, deadlines=deadlines, recovery=recovery, registry=registry, environ=environ
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -139,11 +149,15 @@ class SyncClient:
         """Return where names are looked up."""
         return run(self._client.registry())
 
-    def stream(self, model: str | None, messages: Messages | str, **keywords: Any) -> SyncStream:
+    def routes(self) -> Sequence[RouteSnapshot]:
+        """Return what is known of each route that was asked; see :meth:`backstream.Client.routes`."""
+        return self._client.routes()
+
+    def stream(self, model: Models, messages: Messages | str, **keywords: Any) -> SyncStream:
         """Start an answer; takes and raises what :meth:`backstream.Client.stream` does."""
         return SyncStream(self._client.stream(model, messages, **keywords))
 
-    def chat(self, model: str | None, messages: Messages | str, **keywords: Any) -> Reply:
+    def chat(self, model: Models, messages: Messages | str, **keywords: Any) -> Reply:
         """Send a conversation and return the whole reply; see :meth:`backstream.Client.chat`."""
         return run(self._client.chat(model, messages, **keywords))
 

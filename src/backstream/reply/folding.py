@@ -55,6 +55,7 @@ def fold(chunks: Iterable[RawResponse]) -> Reply:
     citations: list[Citation] = []
     logprobs: list[dict[str, Any]] = []
     last: dict[str, Any] = {}
+    switches: list[Switched] = []
     for chunk in chunks:
         if isinstance(chunk, Content):
             if chunk.text:
@@ -75,10 +76,12 @@ def fold(chunks: Iterable[RawResponse]) -> Reply:
         elif isinstance(chunk, Conversation):
             last["conversation"] = chunk.conversation
         elif isinstance(chunk, Switched):
+            switches.append(chunk)
             if chunk.kept == "nothing":
                 parts = _Parts()
                 for kept in (media, citations, logprobs, last):
                     kept.clear()
+            _switch(last, chunk)
         else:
             parts.add(chunk)
     return Reply(
@@ -86,8 +89,16 @@ def fold(chunks: Iterable[RawResponse]) -> Reply:
         media_urls=tuple(media),
         citations=tuple(citations),
         logprobs=tuple(logprobs),
+        switches=tuple(switches),
         **last,
     )
+
+
+def _switch(last: dict[str, Any], chunk: Switched) -> None:
+    """Forget what was said of the answer by a route that was left, and name the model that goes on."""
+    last.pop("usage", None)
+    last.pop("finish", None)
+    last["model"] = (chunk.to or "").partition("/")[2] or None
 
 
 _TEXT_OF: Mapping[type, str] = {Content: "content", Reasoning: "token", ToolCallDelta: "arguments", Refusal: "refusal"}

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from backstream.chunks import Citation, Finish, Usage
+from backstream.chunks import Citation, Finish, Switched, Usage
 from backstream.errors import InvalidMediaError
 from backstream.reply.end import End
 from backstream.request.messages import media_from_url, render_messages
@@ -79,7 +79,9 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
         citations: The sources it rests on.
         logprobs: Log probabilities, one object a token, in OpenAI's shape.
         id: The answer's id, as the back-end gave it.
-        model: The model that really answered.
+        model: The model that really answered, as the back-end names it.
+        route: Who really answered, as ``provider/model``; ``""`` where that is not known.
+        switches: The changes of route on the way, in order.
         provider: The members of the last ``provider`` event.
         conversation: State to be sent back with the next turn.
         end: How the stream ended; ``None`` where that is not known.
@@ -97,6 +99,8 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     logprobs: tuple[dict[str, Any], ...] = ()
     id: str | None = None
     model: str | None = None
+    route: str = ""
+    switches: tuple[Switched, ...] = ()
     provider: dict[str, Any] | None = None
     conversation: dict[str, Any] | None = None
     end: End | None = None

@@ -140,7 +140,7 @@ async def test_an_answer_that_calls_the_callers_own_tool_too_is_handed_back(envi
 async def test_an_error_in_the_second_round_keeps_what_was_said_before(environ: Mapping[str, str]) -> None:
     provider = Scripted([Content(content="Wait. "), *calling()], [UnavailableError("down", status=503)])
     async with Client(environ=environ) as client:
-        stream = client.stream("m", "Hi", provider=provider, tools=[look], run_tools=True)
+        stream = client.stream("m", "Hi", provider=provider, tools=[look], run_tools=True, retries=0)
         with pytest.raises(UnavailableError, match="down") as raised:
             await stream.wait()
     assert str(raised.value.received[0]) == "Wait. "

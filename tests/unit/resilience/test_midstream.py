@@ -195,7 +195,7 @@ async def test_where_nobody_goes_on_the_error_is_that_of_the_break(policy: MidSt
 async def test_usage_and_cost_are_of_the_route_that_answered() -> None:
     asked: list[tuple[Usage, str | None]] = []
 
-    async def cost_of(usage: Usage, model: str | None) -> Cost:
+    async def cost_of(usage: Usage, model: str | None, route: str) -> Cost:
         asked.append((usage, model))
         return Cost(amount=1.0, currency="EUR", source="provider")
 
