@@ -19,6 +19,7 @@ from backstream.errors import (
     RateLimitError,
     UnavailableError,
 )
+from backstream.options import Recovery
 from backstream.providers.echo import Echo
 from backstream.providers.rows_shape import Row
 from backstream.registry.config import Config, load_config
@@ -72,6 +73,7 @@ def application(folder: Path, providers: Asked, text: str = ROUTES, **settings: 
     registry = Registry(
         load_config(path, environ={}), {"HOME": str(folder)}, table=rows, probe=nobody, make=providers.make
     )
+    settings = {"recovery": Recovery(retries=0), **settings}
     return create_app([Echo], Settings(keys_file=None, **settings), registry=registry)
 
 
@@ -145,9 +147,9 @@ async def test_after_content_nobody_else_is_asked(tmp_path: Path) -> None:
     assert providers.asked == ["first/a"]
 
 
-async def test_where_all_fail_the_last_one_says_how(tmp_path: Path) -> None:
+async def test_where_all_fail_the_preferred_one_says_how(tmp_path: Path) -> None:
     down = UnavailableError("down")
-    providers = Asked(first=[down], second=[down], third=[RateLimitError("slow down")])
+    providers = Asked(first=[RateLimitError("slow down")], second=[down], third=[down])
     async with running(app=application(tmp_path, providers)) as server:
         answer = await server.ask("POST", "/v1/chat/completions", {"model": "smart", "messages": MESSAGES})
     assert answer.status == 429

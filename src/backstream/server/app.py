@@ -44,6 +44,7 @@ from backstream.server.routes import ROUTES
 from backstream.server.routes.answers import refuse_in
 from backstream.server.routes.unknown import dialect_of, refusal_in
 from backstream.server.routing import Exchange, Route, match_route, methods_of, path_below
+from backstream.server.seen import SeenRoutes
 from backstream.server.settings import Settings
 from backstream.server.telemetry_choice import make_telemetry
 from backstream.server.trace import PassedOn, parse_trace
@@ -69,18 +70,22 @@ class Gateway:
         telemetry: Its spans and metrics of OpenTelemetry; ``None`` for none.
         observers: Called with the record of every request when it is over.
         routes: Its routes.
+        seen: What it knows of the providers' models that it asked; kept when its settings change.
     """
 
     def __init__(self, catalog: Catalog, settings: Settings, registry: Registry | None = None) -> None:
         self.settings = settings
         self.catalog = catalog
         self.registry = registry
-        self.back_ends: BackEnds = RoutedBackEnds(catalog, registry)
+        self.seen = SeenRoutes()
+        self.back_ends: BackEnds = RoutedBackEnds(catalog, registry, settings, self.seen)
         self.keys = KeyRing(settings.keys_file, settings.key_digests)
         self.admission = Admission()
         self.ledger = Ledger(settings.state_file)
         self.measures = Measures(
-            lambda: self.admission.running, lambda: self.ledger if self.settings.worker is not None else None
+            lambda: self.admission.running,
+            lambda: self.ledger if self.settings.worker is not None else None,
+            self.seen.measure,
         )
         self.observers: list[Callable[[RequestRecord], None]] = []
         self.telemetry = make_telemetry(settings.telemetry)
@@ -109,7 +114,7 @@ class Gateway:
         """
         self.settings = settings
         self.registry = registry
-        self.back_ends = RoutedBackEnds(self.catalog, registry)
+        self.back_ends = RoutedBackEnds(self.catalog, registry, settings, self.seen)
         self.keys.configure(settings.key_digests)
         self._proxies = TrustedProxies(settings.trusted_proxies)
 
@@ -202,6 +207,7 @@ class Gateway:
             settings=self.settings,
             catalog=self.catalog,
             back_ends=self.back_ends,
+            seen=self.seen,
             admission=self.admission,
             ledger=self.ledger,
             measures=self.measures,
@@ -219,7 +225,7 @@ class Gateway:
             raise
         record.pattern = route.path
         record.route, answer.dialect = route.name, dialect_of(request, route.dialect)
-        if not route.open:
+        if not route.open or (route.closed_by and request.query(route.closed_by)):
             self._check_key(exchange)
         if request.method == "OPTIONS":
             record.status = 200

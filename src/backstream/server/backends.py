@@ -17,6 +17,7 @@ from backstream.models import ModelInfo
 from backstream.options import CallOptions
 from backstream.providers.backend_api import BackendApi
 from backstream.providers.dialect_provider import DialectProvider
+from backstream.providers.prefixes import takes_prefix
 from backstream.providers.result import BlockSource
 from backstream.providers.sources import source_of
 from backstream.registry.registry import Registry
@@ -25,6 +26,7 @@ from backstream.request.call import render_call
 from backstream.server.catalog import Catalog
 from backstream.server.members import for_provider
 from backstream.server.places import hide_place
+from backstream.server.wishes import Wishes
 
 __all__ = ["BackEnd", "BackEnds", "render_options", "with_own_keys"]
 
@@ -72,9 +74,10 @@ class BackEnd:
 
     Attributes:
         route: The routing list that was asked for; ``""`` for none.
+        wishes: What the request says of how its answer is made.
     """
 
-    __slots__ = ("is_known", "model", "name", "provider", "route")
+    __slots__ = ("is_known", "model", "name", "provider", "route", "wishes")
 
     def __init__(self, name: str, provider: Any, model: str, *, is_known: bool | None) -> None:
         self.name = name
@@ -82,6 +85,20 @@ class BackEnd:
         self.model = model
         self.is_known = is_known
         self.route = ""
+        self.wishes = Wishes()
+
+    @property
+    def route_name(self) -> str:
+        """``provider/model``."""
+        model = self.model or getattr(self.provider, "default_model", None) or ""
+        return f"{self.name}/{model}" if model else self.name
+
+    @property
+    def takes_prefix(self) -> bool:
+        """Whether the model is known to go on with the begin of an answer."""
+        if not isinstance(self.provider, DialectProvider):
+            return False
+        return takes_prefix(self.provider.row, self.model or self.provider.default_model or "")
 
     def check_key(self, check: Callable[[str, str, str], None], asked: str) -> None:
         """Check that a client key may use it.

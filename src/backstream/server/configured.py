@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from backstream.errors import ConfigurationError, UnknownProviderError
+from backstream.options import Deadlines, Recovery
 from backstream.registry.config import Config
 from backstream.server.bodies import MEBIBYTE, BodyLimits
 from backstream.server.settings import Settings
@@ -42,6 +43,8 @@ _FOLLOWED: Final = (
     "keepalive_seconds",
     "gate_seconds",
     "body_idle_seconds",
+    "recovery",
+    "deadlines",
 )
 _FIXED: Final = (
     "host",
@@ -90,8 +93,13 @@ def configured_settings(config: Config, given: Mapping[str, Any] | None = None) 
         key_digests={name: key.sha256 for name, key in config.keys.items() if key.sha256 is not None},
         key_limits={name: key.limits for name, key in config.keys.items()},
         default_key_limits=config.server.limits.of_keys,
-        **{**found, **given},
+        **{**_of_answers(config), **found, **given},
     )
+
+
+def _of_answers(config: Config) -> Mapping[str, Any]:
+    recovery = msgspec.structs.replace(Recovery(), **config.defaults.recovery.changes())
+    return {"recovery": recovery, "deadlines": config.server.deadlines.over(Deadlines())}
 
 
 def _check(config: Config, keys: Sequence[str], setting: Mapping[str, Any]) -> None:

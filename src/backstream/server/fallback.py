@@ -1,12 +1,14 @@
-"""Routing lists: a name that clients ask for, and the models that answer for it, one after the other.
+"""Who answers, with all that makes an answer survive trouble: asking again, resting, and the next one of a list.
 
-The next one is asked only before any content has come, and only where another provider may do better.
+A routing list is a name that clients ask for, and the models that answer for it, one after the other. What is done when
+is decided in ``backstream.resilience``; here it gets its routes.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+import random as chance
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -14,26 +16,24 @@ import msgspec
 from backstream.chunks import Start
 from backstream.dialects.base import Dialect
 from backstream.dialects.relay import FrameRelay
-from backstream.errors import (
-    BackendRequestError,
-    BackstreamError,
-    CallerError,
-    ContentRefusedError,
-    MissingKeyError,
-    ProviderError,
-    UnavailableError,
-    UnknownModelError,
-    UnknownProviderError,
-)
+from backstream.errors import BackstreamError, CallerError, UnavailableError
 from backstream.models import ModelInfo
-from backstream.options import CallOptions
+from backstream.options import CallOptions, Deadlines, MidStreamPolicy
 from backstream.providers.result import BlockSource
+from backstream.registry.config import Config
+from backstream.registry.registry import Registry
 from backstream.registry.routes import models_of, route_named
-from backstream.reply import Block
+from backstream.reply import Block, End
 from backstream.request import Request
+from backstream.resilience.route import ask_with, route_of
+from backstream.resilience.stack import build_stack
+from backstream.server.asked import AskedRoute, Question
 from backstream.server.backends import BackEnd, BackEnds
-from backstream.server.gated import GatedAnswer
+from backstream.server.catalog import Catalog
+from backstream.server.policies import Policies
 from backstream.server.refusals import RequestRefused
+from backstream.server.seen import SeenRoutes
+from backstream.server.settings import Settings
 
 __all__ = ["RoutedBackEnd", "RoutedBackEnds"]
 
@@ -43,29 +43,29 @@ Check = Callable[[str, str, str], None]
 
 
 class RoutedBackEnd(BackEnd):
-    """The models of one routing list, as one back-end: ``name`` and ``model`` are those of the one that answers.
+    """One model, or those of a routing list, as one back-end: ``name`` and ``model`` are those of the one that answers.
 
     Args:
-        route: The list's name.
-        first: Who is asked first.
-        rest: The names of the models after it.
-        find: Finds who answers for one of them.
+        found: Who is asked first.
+        back_ends: Finds the others, and says what may be done.
+        route: The list's name; ``""`` for a single model.
+        rest: The names of the models after the first.
     """
 
-    __slots__ = ("_check", "_find", "_first", "_rest")
+    __slots__ = ("_back_ends", "_check", "_first", "_rest")
 
-    def __init__(
-        self, route: str, first: BackEnd, rest: Sequence[str], find: Callable[[str], Awaitable[BackEnd]]
-    ) -> None:
-        super().__init__(first.name, first.provider, first.model, is_known=first.is_known)
+    def __init__(self, found: BackEnd, back_ends: RoutedBackEnds, route: str = "", rest: Sequence[str] = ()) -> None:
+        super().__init__(found.name, found.provider, found.model, is_known=found.is_known)
         self.route = route
-        self._first = first
+        self._first = found
         self._rest = rest
-        self._find = find
+        self._back_ends = back_ends
         self._check: Check | None = None
 
     def check_key(self, check: Check, asked: str) -> None:
         """Let a key that may use the list's name use all of it, and another one only the models it may use."""
+        if not self.route:
+            return super().check_key(check, asked)
         try:
             check("route", self.route, asked)
         except RequestRefused:
@@ -74,73 +74,119 @@ class RoutedBackEnd(BackEnd):
     async def open(
         self, request: Request, client: Dialect | None = None, options: CallOptions | None = None
     ) -> BlockSource:
-        """Ask one after the other, until one says something.
+        """Ask until one has content, as is configured and wished.
 
         Raises:
-            BackstreamError: As the last one failed, or one that refused the request or its content.
+            BackstreamError: None has; see :class:`backstream.resilience.fallback.Fallback`.
             RequestRefused: The key may use none of them.
         """
-        failure: BackstreamError | None = None
+        policies, policy = self._back_ends.policies, self._policy(request)
+        question = Question(request, client if policy == "fail" else None, self._clocks)
+        routes = await self._routes(question)
+        recovery = policies.recovery(self.route, "")
+        if recovery.mid_stream != policy:
+            recovery = msgspec.structs.replace(recovery, mid_stream=policy)
+        stack = build_stack(
+            routes,
+            recovery,
+            self._back_ends.seen.states,
+            of_route={each.name: policies.recovery(self.route, each.provider) for each in routes},
+            random=self._back_ends.random,
+        )
+        clocks = self._clocks("" if self.route else self.name)
+        source = await stack.open(ask_with(msgspec.structs.replace(options or CallOptions(), deadlines=clocks)))
+        answer = _Answer(source, routes, self)
+        answer.tell()
+        return answer if self.route else source
+
+    def _clocks(self, provider: str) -> Deadlines:
+        return self.wishes.within(self._back_ends.policies.deadlines(self.route, provider))
+
+    def _policy(self, request: Request) -> MidStreamPolicy:
+        """Return what happens when the answer breaks; one that is given whole can be repaired unseen by a list."""
+        policies = self._back_ends.policies
+        policy = self.wishes.policy(policies.recovery(self.route, "" if self.route else self.name).mid_stream)
+        says = self.wishes.mid_stream is not None or policies.says_mid_stream(self.route)
+        return "whole" if policy == "fail" and self.route and not request.stream and not says else policy
+
+    async def _routes(self, question: Question) -> list[AskedRoute]:
+        """Return who may be asked, each once, the first one first."""
+        find = self._back_ends.find_one
+        routes = {self._first.route_name: AskedRoute(self._first.route_name, question, find, self._first)}
+        for model in self._rest:
+            routes.setdefault(model, AskedRoute(model, question, find))
+        if self.route:
+            for name in routes:
+                self._back_ends.seen.note(name)
+        return list(routes.values()) if self._check is None else await self._allowed(routes.values(), self._check)
+
+    async def _allowed(self, routes: Iterable[AskedRoute], check: Check) -> list[AskedRoute]:
+        """Return those that a key may use, by the models they mean."""
+        allowed: list[AskedRoute] = []
         refusal: RequestRefused | None = None
-        entries: list[BackEnd | str] = [self._first, *self._rest]
-        for each in entries:
-            back_end = each if isinstance(each, BackEnd) else await self._find_one(each)
-            if back_end is None:
-                continue
+        for route in routes:
             try:
-                if self._check is not None:
-                    self._check(back_end.name, back_end.model, "")
-                return await self._open_one(back_end, request, client, options)
+                found = route.back_end = route.back_end or await self._back_ends.find_one(route.name)
+                check(found.name, found.model, "")
             except RequestRefused as refused:
                 refusal = refused
             except BackstreamError as error:
-                if not _may_go_on(error):
-                    raise
-                failure = error
-                _LOGGER.info("route %s: %s failed with %s", self.route, back_end.name, type(error).__name__)
-        assert failure is not None or refusal is not None
-        raise failure or refusal  # type: ignore[misc]
+                _LOGGER.info("route %s: an entry cannot be asked (%s)", self.route, type(error).__name__)
+            else:
+                allowed.append(route)
+        if refusal is not None and not allowed:
+            raise refusal
+        return allowed
 
-    async def _find_one(self, model: str) -> BackEnd | None:
-        try:
-            return await self._find(model)
-        except BackstreamError as error:
-            _LOGGER.info("route %s: an entry cannot be asked (%s)", self.route, type(error).__name__)
-            return None
-
-    async def _open_one(
-        self, back_end: BackEnd, request: Request, client: Dialect | None, options: CallOptions | None
-    ) -> BlockSource:
-        self.name, self.provider, self.model = back_end.name, back_end.provider, back_end.model
-        self.is_known = back_end.is_known
-        gated = GatedAnswer(back_end, request, client, options)
-        try:
-            await gated.wait()
-        except BaseException:  # whatever it was: nobody else closes this one
-            await gated.aclose()
-            raise
-        gated.held = _named(gated.held, f"{self.name}/{self.model}" if self.model else self.name)
-        return _Opened(gated)
+    def answered_by(self, route: AskedRoute) -> None:
+        """Take note of who answers."""
+        found = route.back_end or self._first
+        self.name, self.provider, self.model, self.is_known = found.name, found.provider, found.model, found.is_known
+        if self.is_known is not False:
+            self._back_ends.seen.note(route.name)
 
 
-class _Opened:
-    """An answer that has begun, as a source of blocks."""
+class _Answer:
+    """An answer that tells who gives it: in its begin to the client, at its end to the back-end it was asked of."""
 
-    def __init__(self, gated: GatedAnswer) -> None:
-        self._gated = gated
-        self.relay: FrameRelay | None = gated.relay
+    __slots__ = ("_back_end", "_named", "_routes", "_source")
+
+    def __init__(self, source: BlockSource, routes: Sequence[AskedRoute], back_end: RoutedBackEnd) -> None:
+        self._source = source
+        self._routes = routes
+        self._back_end = back_end
+        self._named = False
+
+    @property
+    def relay(self) -> FrameRelay | None:
+        return getattr(self._source, "relay", None)
+
+    def tell(self) -> None:
+        name = route_of(self._source)
+        for route in self._routes:
+            if route.name == name:
+                self._back_end.answered_by(route)
 
     async def read_block(self) -> Block:
-        return await self._gated.read_block()
+        block = await self._source.read_block()
+        if block and isinstance(block[-1], End):
+            self.tell()
+        if block and not self._named:
+            self._named = True
+            self.tell()
+            return _named(block, self._back_end.route_name)
+        return block
 
     async def pump(self, take: Callable[[Block], bool]) -> None:
-        await self._gated.pump(take)
+        pump = getattr(self._source, "pump", None)
+        if pump is not None and self._named:
+            await pump(take)
 
     def abort(self) -> None:
-        self._gated.abort()
+        self._source.abort()
 
     async def aclose(self) -> None:
-        await self._gated.aclose()
+        await self._source.aclose()
 
 
 def _named(block: Block, model: str) -> Block:
@@ -152,15 +198,37 @@ def _named(block: Block, model: str) -> Block:
     return [Start(model=model), *block]
 
 
-def _may_go_on(error: BackstreamError) -> bool:
-    """Tell whether another provider may do better with the same request."""
-    if isinstance(error, ContentRefusedError | BackendRequestError):
-        return False
-    return isinstance(error, ProviderError | MissingKeyError | UnknownModelError | UnknownProviderError)
-
-
 class RoutedBackEnds(BackEnds):
-    """Finds who answers, also for the names of routing lists."""
+    """Finds who answers, also for the names of routing lists; each answer survives what it can.
+
+    Args:
+        catalog: See :class:`BackEnds`.
+        registry: See :class:`BackEnds`.
+        settings: What may be done, and how long an answer may take, where the configuration says nothing of it.
+        seen: What is known of the routes.
+
+    Attributes:
+        policies: What may be done.
+        seen: The same.
+        random: Gives a number from 0 to 1, for waits.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        registry: Registry | None,
+        settings: Settings,
+        seen: SeenRoutes,
+    ) -> None:
+        super().__init__(catalog, registry)
+        config = registry.config if registry is not None else Config()
+        self.policies = Policies(config, settings.recovery, settings.deadlines)
+        self.seen = seen
+        self.random: Callable[[], float] = chance.random
+
+    async def find_one(self, model: str) -> BackEnd:
+        """Return who answers for the name of a single model; see :meth:`BackEnds.find`."""
+        return await super().find(model)
 
     async def find(self, model: str) -> BackEnd:
         """Return who answers for a model; see :meth:`BackEnds.find`.
@@ -171,7 +239,7 @@ class RoutedBackEnds(BackEnds):
         config = self._registry.config if self._registry is not None else None
         route = route_named(model, config.aliases, config.routes) if config is not None else None
         if config is None or route is None:
-            return await super().find(model)
+            return RoutedBackEnd(await super().find(model), self)
         models = models_of(route, config.aliases, config.routes)
         for index, each in enumerate(models):
             try:
@@ -179,7 +247,7 @@ class RoutedBackEnds(BackEnds):
             except (CallerError, UnavailableError) as error:
                 _LOGGER.info("route %s: an entry cannot be asked (%s)", route, type(error).__name__)
                 continue
-            return RoutedBackEnd(route, first, models[index + 1 :], super().find)
+            return RoutedBackEnd(first, self, route, models[index + 1 :])
         nobody = UnavailableError(f"this server can ask no model of the route {route}", phase="headers")
         nobody.retryable = False
         raise nobody

@@ -19,6 +19,10 @@ LOOPBACK_HOSTS: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
 _HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]{1,253})(?::([0-9]{1,5}))?")
 
+_PAGES_MAY_SEND: Final = (
+    b"authorization, content-type, accept, x-api-key, g4f-api-key, x-backstream-deadlines, x-backstream-mid-stream"
+)
+
 
 def check_host(request: Request, allowed: Collection[str], *, any_address: bool = False) -> str:
     """Check the ``Host`` field, and the host that a trusted proxy was asked for.
@@ -119,7 +123,7 @@ def cors_fields(origin: str, request: Request) -> list[Field]:
             raise Refusal(403, "Pages of the public network may not reach this server")
         fields += [
             (b"access-control-allow-methods", b"GET, HEAD, POST, OPTIONS"),
-            (b"access-control-allow-headers", b"authorization, content-type, accept, x-api-key, g4f-api-key"),
+            (b"access-control-allow-headers", _PAGES_MAY_SEND),
             (b"access-control-max-age", b"600"),
         ]
     return fields

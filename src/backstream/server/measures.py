@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -34,15 +34,22 @@ class Measures:
     Args:
         count_streams: Tells how many answers are being made.
         find_ledger: Tells where workers leave their values for each other; ``None`` where this one is the only one.
+        measure_routes: Tells what is known of the routes, by family name and label values.
 
     Attributes:
         metrics: The counts.
     """
 
-    def __init__(self, count_streams: Callable[[], int], find_ledger: Callable[[], Ledger | None]) -> None:
+    def __init__(
+        self,
+        count_streams: Callable[[], int],
+        find_ledger: Callable[[], Ledger | None],
+        measure_routes: Callable[[], Mapping[tuple[str, ...], float]] = dict,
+    ) -> None:
         self.metrics = Metrics()
         self._count_streams = count_streams
         self._find_ledger = find_ledger
+        self._measure_routes = measure_routes
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
         self._due = 0.0
@@ -96,6 +103,7 @@ class Measures:
                 ("backstream_build_info", __version__, platform.python_version()): 1,
                 _LAG: self._lag,
                 **gauges,
+                **self._measure_routes(),
             }
         )
 

@@ -73,6 +73,38 @@ FAMILIES: Final = (
         help="Requests that were refused here, before a provider was asked.",
         labels=("reason",),
     ),
+    Family(
+        name="backstream_route_state",
+        kind="gauge",
+        help="How many workers may ask a route (closed), let it rest (open), or try it again (probing).",
+        labels=("route", "state"),
+    ),
+    Family(
+        name="backstream_route_failures",
+        kind="gauge",
+        help="Failures in a row; of several workers the most.",
+        labels=("route",),
+        merged="max",
+    ),
+    Family(name="backstream_route_running", kind="gauge", help="Answers that run.", labels=("route",)),
+    Family(
+        name="backstream_route_openings_total",
+        kind="counter",
+        help="How often a route came to rest.",
+        labels=("route",),
+    ),
+    Family(
+        name="backstream_retries_total",
+        kind="counter",
+        help="Routes that were asked again, by what had failed.",
+        labels=("route", "cause"),
+    ),
+    Family(
+        name="backstream_switches_total",
+        kind="counter",
+        help="Answers that another route went on with.",
+        labels=("from", "to", "why"),
+    ),
     Family(name="backstream_streams_open", kind="gauge", help="Answers that are being made."),
     Family(name="backstream_workers", kind="gauge", help="Processes whose values these are."),
     Family(
@@ -121,7 +153,7 @@ class Metrics:
         self.changed = False
         self._counts: dict[Labels, float] = {}
         self._histograms: dict[Labels, list[float]] = {}
-        self._known: dict[str, set[str]] = {"model": set(), "error": set(_OWN_ERRORS)}
+        self._known: dict[str, set[str]] = {"model": set(), "route": set(), "error": set(_OWN_ERRORS)}
 
     def note(self, record: RequestRecord) -> None:
         """Count a request that is over."""
@@ -133,6 +165,9 @@ class Metrics:
         self._observe(("backstream_request_duration_seconds", route), record.seconds)
         if record.end == "refused" and record.asked_seconds is None:
             self._count(("backstream_refused_total", _REASONS.get(record.status, "other")))
+        for left, to, why in record.switches:
+            names = (self._bounded("route", left), self._bounded("route", to))
+            self._count(("backstream_switches_total", *names, self._bounded("error", why)))
         if record.provider is not None:
             self._note_answer(record, record.provider)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 
-from backstream.chunks import Finish, Start, Usage
+from backstream.chunks import Finish, Start, Switched, Usage
 from backstream.reply import End, has_content
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ Ending = Literal["complete", "incomplete", "failed", "cancelled", "refused"]
 
 _PLAIN: Final = re.compile(r'[^ "=\\]+')
 _NAME: Final = re.compile(r"[A-Za-z0-9._:/@+-]{1,100}")  # of a model
-_NOTED: Final = frozenset({Start, Usage, Finish, End})
+_NOTED: Final = frozenset({Start, Usage, Finish, Switched, End})
 
 
 class RequestRecord:
@@ -55,6 +55,7 @@ class RequestRecord:
         tally: Counts the answer's text where a budget may need it; never logged.
         answered_by: The model that really answered, as the provider says.
         finish: The provider's reason for the end of its answer.
+        switches: Each change of who answers: from, to, and why; of routing lists alone.
         trace: What is passed on of the client's trace; ``None`` where it sent none and none is made.
         started_ns: When it began, in nanoseconds since the epoch.
         first_seconds: From its begin to the first content; ``None`` where there was none.
@@ -84,6 +85,7 @@ class RequestRecord:
         "started_ns",
         "status",
         "stream",
+        "switches",
         "tally",
         "trace",
         "usage",
@@ -107,6 +109,7 @@ class RequestRecord:
         self.tally: Tally | None = None
         self.answered_by: str | None = None
         self.finish: str | None = None
+        self.switches: list[tuple[str, str, str]] = []
         self.trace: Trace | None = None
         self.started_ns = time.time_ns()
         self.first_seconds: float | None = None
@@ -146,6 +149,8 @@ class RequestRecord:
     def _note(self, item: object) -> None:
         if type(item) is Usage:
             self.note_usage(item)
+        elif type(item) is Switched and item.from_ != item.to:
+            self.switches.append((item.from_ or "", item.to or "", item.why or ""))
         elif type(item) is Finish:
             self.finish = item.reason or self.finish
         elif type(item) is Start:

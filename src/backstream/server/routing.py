@@ -16,7 +16,9 @@ from backstream.server.ledger import Ledger
 from backstream.server.measures import Measures
 from backstream.server.records import RequestRecord
 from backstream.server.running import Interruption
+from backstream.server.seen import SeenRoutes
 from backstream.server.settings import Settings
+from backstream.server.wishes import Wishes
 
 if TYPE_CHECKING:
     from backstream.server.admission import Admission
@@ -33,6 +35,7 @@ class Exchange:
         settings: The application's settings.
         catalog: Its providers.
         back_ends: Who answers for a model.
+        seen: What is known of the routes that were asked.
         admission: The door of every route that asks a provider.
         ledger: What workers have in common.
         measures: What the application counts.
@@ -46,6 +49,7 @@ class Exchange:
         interruption: How the answer is told that the server stops; made by the admission.
         forced_framing: What the path says about framing.
         routed_as: The routing list that was asked for; ``""`` for none.
+        wishes: What the request says of how its answer is made, once that was read.
         parameters: What the pattern's ``{names}`` matched.
         ticket: Its right to an answer, once it was admitted.
     """
@@ -53,6 +57,7 @@ class Exchange:
     settings: Settings
     catalog: Catalog
     back_ends: BackEnds
+    seen: SeenRoutes
     admission: Admission
     ledger: Ledger
     measures: Measures
@@ -66,6 +71,7 @@ class Exchange:
     interruption: Interruption = dataclasses.field(default_factory=Interruption)
     forced_framing: Framing | None = None
     routed_as: str = ""
+    wishes: Wishes = dataclasses.field(default_factory=Wishes)
     parameters: Mapping[str, str] = dataclasses.field(default_factory=dict)
     ticket: Ticket | None = None
 
@@ -99,6 +105,7 @@ class Route:
         method: ``GET`` (then ``HEAD`` too), ``POST`` or ``DELETE``; a pattern may stand in the table once for each.
         handler: What answers.
         open: Whether it needs no key where keys exist. Routes are closed unless they say otherwise.
+        closed_by: A parameter of the URL with which it is closed all the same.
         framing: The framing it forces.
         dialect: The dialect its refusals are written in; ``""`` for the backend-api's.
     """
@@ -108,6 +115,7 @@ class Route:
     method: str
     handler: Handler
     open: bool = False
+    closed_by: str = ""
     framing: Framing | None = None
     dialect: str = ""
 

@@ -10,6 +10,7 @@ from typing import Final, Literal
 import msgspec
 
 from backstream.errors import ConfigurationError
+from backstream.options import Deadlines, Recovery
 from backstream.registry.server_config import KeyLimits
 from backstream.server.bodies import BodyLimits
 from backstream.server.forwarded import TrustedProxies
@@ -59,6 +60,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             one.
         telemetry: Spans and metrics of OpenTelemetry: ``off``; ``api``, by the providers that the program around it
             sets; ``sdk``, by ones set up as the ``OTEL_…`` variables say. Needs the extra ``otel``. Default ``off``.
+        recovery: What may be done for an answer to survive trouble, where the configuration says nothing of its
+            provider or routing list. Default two retries and resting; with a list, leaving silent models too.
+        deadlines: How long each stage of an answer may take, in the same case; requests may shorten it.
     """
 
     framing: FramingChoice = "auto"
@@ -83,6 +87,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     trusted_proxies: tuple[str, ...] = ()
     worker: int | None = None
     telemetry: TelemetryChoice = "off"
+    recovery: Recovery = Recovery()
+    deadlines: Deadlines = Deadlines()
 
     def __post_init__(self) -> None:
         if self.framing not in ("auto", "sse", "jsonl"):

@@ -104,6 +104,7 @@ async def _find(exchange: Exchange, provider: object, model: str) -> Target:
         return Target(error)
     if found is None:
         return _Registered(await catalog.choose(provider, model), model)
+    found.wishes = exchange.wishes
     entry = catalog.entries.get(found.name)
     if entry is not None and not found.route:
         return _Registered(entry, found.model)

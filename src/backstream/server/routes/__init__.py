@@ -26,7 +26,7 @@ _BACKEND_API: Final = (
 
 ROUTES: Final[tuple[Route, ...]] = (
     Route("health", "/healthz", "GET", tell_health, open=True),
-    Route("ready", "/readyz", "GET", tell_ready, open=True),
+    Route("ready", "/readyz", "GET", tell_ready, open=True, closed_by="verbose"),
     Route("metrics", "/metrics", "GET", tell_metrics),
     Route("description", "/openapi.json", "GET", tell_description(lambda: ROUTES)),
     *_BACKEND_API,

@@ -25,6 +25,7 @@ from backstream.server.presence import ClientWatch
 from backstream.server.refusals import ClientGone
 from backstream.server.routing import Exchange, Handler
 from backstream.server.stream_out import Outlet
+from backstream.server.wishes import parse_wishes
 
 __all__ = ["answer", "answer_in", "refuse_in"]
 
@@ -64,10 +65,12 @@ async def answer(exchange: Exchange, dialect: Dialect, request: Request, keeping
     record.stream = request.stream
     if not request.turns and request.previous_response_id is None:
         raise InvalidRequestError("the request has no messages", "send at least one")
+    exchange.wishes = parse_wishes(exchange.request)
     exchange.admission.check_members(exchange, request.extra)
     check_media_count(request, exchange.settings.limits)
     async with ClientWatch(exchange.receive) as watch:
         back_end = await exchange.back_ends.find(request.model)
+        back_end.wishes = exchange.wishes
         _note_who(exchange, back_end)
         back_end.check_key(functools.partial(exchange.admission.check_model, exchange), request.model)
         envelope = Envelope(

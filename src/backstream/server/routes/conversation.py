@@ -22,6 +22,7 @@ from backstream.server.presence import patient
 from backstream.server.routing import Exchange
 from backstream.server.stream_out import stream_answer
 from backstream.server.targets import find_target
+from backstream.server.wishes import parse_wishes
 
 __all__ = ["converse"]
 
@@ -47,6 +48,8 @@ async def _answer(exchange: Exchange, body: ReceivedBody) -> None:
     members, record, settings = body.members, exchange.record, exchange.settings
     asked = members.get("model")
     record.stream = True
+    own_types = wants_own_types(exchange.request)
+    exchange.wishes = parse_wishes(exchange.request, takes_restart=own_types)
     exchange.admission.check_members(exchange, members)
     target = await find_target(exchange, members.get("provider"), asked if isinstance(asked, str) else "")
     framing = choose_framing(exchange.request, members, settings.framing, forced=exchange.forced_framing)
@@ -66,7 +69,7 @@ async def _answer(exchange: Exchange, body: ReceivedBody) -> None:
             start,
             intro=target.intro,
             fields=_fields(exchange.request, framing, record.id),
-            renderer=BackendApiRenderer(framing, own_types=wants_own_types(exchange.request), answer_id=record.id),
+            renderer=BackendApiRenderer(framing, own_types=own_types, answer_id=record.id),
             keepalive_seconds=settings.keepalive_seconds,
             receive=exchange.receive,
             send=exchange.send,
