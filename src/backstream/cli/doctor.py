@@ -46,11 +46,11 @@ def command(
     strict: bool,
     as_json: bool,
 ) -> int:
-    """Examine an endpoint: does it speak its dialect, and does it tell the truth?
+    """Examine an endpoint: does it tell the truth?
 
-    Asks for lists, whole and streamed answers, limits and refusals, some fifteen short answers in each dialect; what
-    they cost is the endpoint's business. Prints a line for each check, with what to do where one fails. The exit code
-    is 0 where none does.
+    Does it speak its dialect? Asks for lists, whole and streamed answers, limits and refusals, some fifteen short
+    answers in each dialect; you pay what they cost there. Prints a line for each check, with what to do where one
+    fails. The exit code is 0 where none does.
 
     With --through-chaos the endpoint is a gateway that has the models of backstream chaos behind it: every fault goes
     through, and an answer that broke off must not come out as whole.

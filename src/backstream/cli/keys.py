@@ -145,7 +145,10 @@ def list_(keys_file: Path | None) -> None:
 @click.argument("name")
 @_file_option
 def remove(name: str, keys_file: Path | None) -> None:
-    """Remove the key of NAME."""
+    """Remove the key of NAME.
+
+    A running server that has lost its last key answers nobody; start it anew to open it to this machine.
+    """
     from backstream.server.keys import default_keys_path, remove_key
 
     path = keys_file or default_keys_path()
