@@ -14,6 +14,7 @@ from backstream.client.routes import Answering, ValueSource
 from backstream.errors import TotalTimeout, UnsupportedFeatureError
 from backstream.messages import MediaListType, Messages
 from backstream.providers.dialect_provider import DialectProvider
+from backstream.providers.recorder import FlightRecorder, recorded_by
 from backstream.providers.result import BlockSource
 from backstream.providers.sources import IteratorSource, source_of
 from backstream.resilience.continuation import messages_with_begin
@@ -29,11 +30,13 @@ class Talk(msgspec.Struct, frozen=True):
         messages: The messages.
         media: Items to send with the last message of the user.
         parameters: The keywords for the provider.
+        recorder: Who records the answer; ``None`` for nobody.
     """
 
     messages: Messages
     media: MediaListType
     parameters: Mapping[str, Any]
+    recorder: FlightRecorder | None = None
 
     async def open(self, answering: Answering, history: Sequence[Mapping[str, Any]]) -> BlockSource:
         """Ask for the answer to the messages, and to those that came since.
@@ -45,14 +48,15 @@ class Talk(msgspec.Struct, frozen=True):
 
         async def start(candidate: Candidate, ask: Ask) -> BlockSource:
             begun = messages_with_begin(messages, ask.prefix if takes_prefix and candidate.takes_prefix else "")
-            result = candidate.provider.create_async_generator(
-                candidate.target.model,
-                begun,
-                media=self.media,
-                api_key=candidate.own_key,
-                **{**self.parameters, "deadlines": ask.options.deadlines},
-            )
-            source = await source_of(result)
+            with recorded_by(self.recorder):
+                result = candidate.provider.create_async_generator(
+                    candidate.target.model,
+                    begun,
+                    media=self.media,
+                    api_key=candidate.own_key,
+                    **{**self.parameters, "deadlines": ask.options.deadlines},
+                )
+                source = await source_of(result)
             clocks = ask.options.deadlines
             return (
                 ClockedSource(source, clocks) if isinstance(source, IteratorSource) and has_clocks(clocks) else source

@@ -24,6 +24,7 @@ from backstream.messages import ImageType, MediaListType, Messages, check_messag
 from backstream.models import ModelInfo
 from backstream.options import Deadlines, Recovery
 from backstream.providers.dialect_provider import DialectProvider
+from backstream.providers.recorder import FlightRecorder
 from backstream.providers.result import BlockSource
 from backstream.providers.rows_shape import Row
 from backstream.registry.config import Config
@@ -61,6 +62,7 @@ class Client:
         recovery: What calls that do not say may do to survive trouble; ``None`` for what is configured.
         registry: Where names are looked up, instead of one made of ``config``.
         environ: The environment, for keys and settings; ``None`` for this process's.
+        recorder: Who records the streams; ``None`` for the configured one, or nobody.
 
     Raises (at the first call):
         ConfigurationError: The configuration cannot be read, or is wrong.
@@ -75,6 +77,7 @@ class Client:
         recovery: Recovery | None = None,
         registry: Registry | None = None,
         environ: Mapping[str, str] | None = None,
+        recorder: FlightRecorder | None = None,
     ) -> None:
         self._config = config
         self._environ = environ
@@ -84,6 +87,7 @@ class Client:
         self._states = RouteStates()
         self._sleep = asyncio.sleep
         self._registry = registry
+        self._recorder = recorder
         self._streams: weakref.WeakSet[ChatStream] = weakref.WeakSet()
         self._closed = False
 
@@ -180,7 +184,8 @@ class Client:
             nonlocal answering
             once = media is not None and not await asyncio.to_thread(can_be_sent_again, media)
             answering = found = await self._answering(call, parameters, once=once)
-            talk = Talk(asked, media, found.terms.fill(sent))
+            recorder = self._recorder or (await self.registry()).config.recorder.recorder()
+            talk = Talk(asked, media, found.terms.fill(sent), recorder)
 
             async def open_round(history: Sequence[Mapping[str, Any]]) -> BlockSource:
                 return await talk.open(found, history)

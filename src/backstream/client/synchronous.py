@@ -14,6 +14,7 @@ from backstream.client.stream import ChatStream
 from backstream.messages import ImageType, Messages
 from backstream.models import ModelInfo
 from backstream.options import Deadlines, Recovery
+from backstream.providers.recorder import FlightRecorder
 from backstream.registry.config import Config
 from backstream.registry.registry import Registry
 from backstream.reply import End, Reply, Service
@@ -125,9 +126,16 @@ class SyncClient:
         recovery: Recovery | None = None,
         registry: Registry | None = None,
         environ: Mapping[str, str] | None = None,
+        recorder: FlightRecorder | None = None,
     ) -> None:
         self._client = Client(
-            config, receipts=receipts, deadlines=deadlines, recovery=recovery, registry=registry, environ=environ
+            config,
+            receipts=receipts,
+            deadlines=deadlines,
+            recovery=recovery,
+            registry=registry,
+            environ=environ,
+            recorder=recorder,
         )
 
     def __enter__(self) -> Self:

@@ -20,6 +20,7 @@ from backstream.options import split_options
 from backstream.providers.base import AsyncGeneratorProvider, ProviderModelMixin
 from backstream.providers.embedded import embedded_url
 from backstream.providers.http_provider import BackendSpec, HTTPSource, open_source
+from backstream.providers.recorder import StreamLabel
 from backstream.providers.result import AsyncResult
 from backstream.transport.fetch import fetch_json
 from backstream.transport.media import load_media
@@ -106,7 +107,8 @@ class BackendApi(AsyncGeneratorProvider, ProviderModelMixin):
             def secrets() -> Sequence[str]:
                 return [secret.reveal() for secret in _secrets(key)]
 
-            return await open_source(spec, CONVERSATION_PATH, body, parser, options, body_secrets=secrets)
+            label = StreamLabel(dialect="backend_api", model=model)
+            return await open_source(spec, CONVERSATION_PATH, body, parser, options, body_secrets=secrets, label=label)
 
         return AsyncResult(open_answer)
 

@@ -21,10 +21,11 @@ from backstream.messages import MediaListType, Messages
 from backstream.models import ModelInfo
 from backstream.options import CallOptions, split_options
 from backstream.providers.http_provider import BackendSpec, HTTPSource, blotting, open_source, reread, secrets_of
+from backstream.providers.recorder import StreamLabel
 from backstream.providers.result import AsyncResult
 from backstream.providers.rows_shape import Row
 from backstream.providers.services import Services
-from backstream.providers.whole_answer import WholeAnswerParser
+from backstream.providers.whole_answer import WholeAnswerParser, answer_parser
 from backstream.request import Policy, Receipt, Receipts, Request, TextPart
 from backstream.request.call import attach_media, parse_call
 from backstream.transport.fetch import FETCH_DEADLINES
@@ -43,8 +44,6 @@ Sign = Callable[
 """Signs a request: takes method, URL, header fields and body, and gives header fields to add; may be a coroutine."""
 
 _LARGE_CHARACTERS = 256 * 1024
-_STREAMS_JSON = frozenset({"gemini", "ollama", "backend_api"})
-_STREAMS = frozenset({"text/event-stream", "application/x-ndjson", "application/jsonl"})
 _MOST_PAGES = 50
 
 
@@ -217,14 +216,15 @@ class DialectProvider(Services):
         relay: FrameRelay | None,
     ) -> HTTPSource:
         def parser(content_type: str) -> StreamParser:
-            whole = content_type == "application/json" and self.dialect.name not in _STREAMS_JSON
-            if whole or (not request.stream and content_type not in _STREAMS):
-                return WholeAnswerParser(self.dialect, options)
-            parser = self.dialect.stream_parser(options)
+            parser = answer_parser(self.dialect, content_type, streamed=request.stream, options=options)
             # a document has no frames to keep
             framed = content_type != "application/json" or self.dialect.name == "ollama"
-            return relay.watch(parser) if relay is not None and framed else parser
+            keeps = relay is not None and framed and not isinstance(parser, WholeAnswerParser)
+            return relay.watch(parser) if relay is not None and keeps else parser
 
+        label = StreamLabel(
+            dialect=self.dialect.name, quirks=self.row.quirks, model=request.model, streamed=request.stream
+        )
         spec = await self._signed(rendered, self._spec(key))
         source = await open_source(
             spec,
@@ -234,6 +234,7 @@ class DialectProvider(Services):
             options,
             query=rendered.query,
             parse_error=self.dialect.parse_error,
+            label=label,
         )
         source.receipts = receipts
         source.relay = relay if relay is not None and relay.is_used else None

@@ -15,6 +15,7 @@ from backstream.dialects.base import StreamParser
 from backstream.dialects.relay import FrameRelay
 from backstream.errors import ContentTypeError, IncompleteStream, ProviderError, RefusedError
 from backstream.options import CallOptions
+from backstream.providers.recorder import StreamLabel, TapedResponse, current_recorder
 from backstream.providers.service import parse_service
 from backstream.reply import Block, End, Service, has_content
 from backstream.request.receipts import Receipt
@@ -81,7 +82,9 @@ class HTTPSource:
 
     __slots__ = ("_kept", "_parser", "_response", "_said_done", "_secrets", "_watched", "receipts", "relay", "service")
 
-    def __init__(self, response: StreamResponse, parser: StreamParser, *, watched: bool, secrets: Secrets) -> None:
+    def __init__(
+        self, response: StreamResponse | TapedResponse, parser: StreamParser, *, watched: bool, secrets: Secrets
+    ) -> None:
         self.receipts: tuple[Receipt, ...] = ()
         self.relay: FrameRelay | None = None
         self.service: Service | None = None
@@ -170,6 +173,7 @@ async def open_source(
     query: Mapping[str, str] = {},
     body_secrets: Secrets = tuple,
     parse_error: ParseError | None = None,
+    label: StreamLabel | None = None,
 ) -> HTTPSource:
     """POST a request and check that the answer can be a stream.
 
@@ -183,6 +187,7 @@ async def open_source(
         parse_error: Reads a refusal in the back-end's dialect; ``None`` goes by its status.
         body_secrets: Gives the keys in the body; they, and those in the header, are blotted out of whatever error the
             back-end puts them into.
+        label: What a recording says of the answer; ``None`` for one that is never recorded.
 
     Raises:
         ProviderError: See :mod:`backstream.errors`: not connected, refused, redirected, of another content type.
@@ -208,7 +213,11 @@ async def open_source(
             raise
     deadlines = options.deadlines
     watched = deadlines.first_content is not None or deadlines.between_content is not None
-    source = HTTPSource(response, parser, watched=watched, secrets=secrets)
+    recorder = current_recorder() if label is not None else None
+    taped = (
+        response if recorder is None or label is None else recorder.record(response, spec.name, path, label, secrets)
+    )
+    source = HTTPSource(taped, parser, watched=watched, secrets=secrets)
     source.service = _blot_service(parse_service(spec.name, response.headers), secrets)
     return source
 

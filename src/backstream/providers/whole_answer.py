@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
-from backstream.dialects.base import Dialect
+from typing import Final
+
+from backstream.dialects.base import Dialect, StreamParser
 from backstream.errors import BackstreamError, DecodeError, IncompleteStream, TooLargeError
 from backstream.options import CallOptions
 from backstream.reply import Block, End, EndState
 from backstream.wire.json_text import decode_json
 
-__all__ = ["WholeAnswerParser"]
+__all__ = ["WholeAnswerParser", "answer_parser"]
+
+_STREAMS_JSON: Final = frozenset({"gemini", "ollama", "backend_api"})
+_STREAMS: Final = frozenset({"text/event-stream", "application/x-ndjson", "application/jsonl"})
+
+
+def answer_parser(dialect: Dialect, content_type: str, *, streamed: bool, options: CallOptions) -> StreamParser:
+    """Make the parser of an answer.
+
+    Args:
+        dialect: The dialect it is in.
+        content_type: Its media type, without parameters.
+        streamed: Whether a stream was asked for.
+        options: The caps of the call.
+    """
+    whole = content_type == "application/json" and dialect.name not in _STREAMS_JSON
+    if whole or (not streamed and content_type not in _STREAMS):
+        return WholeAnswerParser(dialect, options)
+    return dialect.stream_parser(options)
 
 
 class WholeAnswerParser:

@@ -21,6 +21,7 @@ from backstream.errors import ConfigurationError
 from backstream.models import Price
 from backstream.options import Deadlines
 from backstream.registry.document import Document, parse_document
+from backstream.registry.recorder_config import RecorderConfig, read_recorder, recorder_by_environment
 from backstream.registry.recovery_config import ClocksConfig, OfRoutes, RecoveryConfig
 from backstream.registry.routes import check_routes
 from backstream.registry.server_config import KeyConfig, RouteList, ServerConfig
@@ -43,7 +44,7 @@ __all__ = [
 _T = TypeVar("_T")
 
 _LOGGER: Final = logging.getLogger("backstream.registry")
-_TABLES: Final = ("providers", "aliases", "defaults", "prices", "server", "keys", "routes")
+_TABLES: Final = ("providers", "aliases", "defaults", "prices", "server", "keys", "routes", "recorder")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _AUTH: Final = re.compile(r"[A-Za-z0-9_-]+(?::\s*[A-Za-z0-9_-]*\s*)?")
 FILE_NAME: Final = "backstream.toml"
@@ -124,6 +125,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         server: How the gateway is to be run.
         keys: What is said of client keys, by their names.
         routes: Routing lists, by the name of the model that clients ask for.
+        recorder: Where streams are recorded, if anywhere.
     """
 
     document: Document | None = None
@@ -136,6 +138,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     server: ServerConfig = ServerConfig()
     keys: Mapping[str, KeyConfig] = {}
     routes: Mapping[str, RouteList] = {}
+    recorder: RecorderConfig = RecorderConfig()
 
     def error(self, keys: Sequence[str], problem: str, remedy: str = "") -> ConfigurationError:
         """Return an error that names the file, the line of a key, and the key."""
@@ -240,13 +243,15 @@ class _Reader:
     def config(self, tables: Mapping[str, Any]) -> Config:
         parts = self._parts(tables)
         aliases: Mapping[str, str] = {}
-        defaults, server = Defaults(), ServerConfig()
+        defaults, server, recorder = Defaults(), ServerConfig(), RecorderConfig()
         with self._noted():
             aliases = self._aliases(parts["aliases"])
         with self._noted():
             defaults = self._defaults(parts["defaults"])
         with self._noted():
             server = read_server(self._document, parts["server"], trusted=self._trusted)
+        with self._noted():
+            recorder = read_recorder(self._document, parts["recorder"], trusted=self._trusted)
         routes = self._each(parts["routes"], functools.partial(read_route, self._document))
         with self._noted():
             check_routes(self._document, aliases, routes)
@@ -261,6 +266,7 @@ class _Reader:
             server=server,
             keys=self._each(parts["keys"], functools.partial(read_key, self._document, trusted=self._trusted)),
             routes=routes,
+            recorder=recorder,
         )
 
     def _parts(self, tables: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
@@ -368,4 +374,5 @@ def _with_environment(config: Config, environ: Mapping[str, str]) -> Config:
             defaults = msgspec.structs.replace(defaults, receipts=msgspec.convert(receipts, Policy))
         except msgspec.ValidationError:
             raise ConfigurationError("BACKSTREAM_RECEIPTS is wrong", "use strict, warn or drop") from None
-    return msgspec.structs.replace(config, defaults=defaults, model_from=model_from)
+    recorder = recorder_by_environment(config.recorder, environ)
+    return msgspec.structs.replace(config, defaults=defaults, model_from=model_from, recorder=recorder)
