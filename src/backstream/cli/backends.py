@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -25,6 +25,7 @@ from backstream.errors import (
     TLSError,
     UnknownProviderError,
 )
+from backstream.registry.routes import route_named
 from backstream.transport.url import is_loopback, parse_url
 
 if TYPE_CHECKING:
@@ -45,7 +46,8 @@ class BackEnd(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         name: Its name for people, with the model's.
         provider: What ``Client.stream`` takes as ``provider``.
-        model: The model's name there; ``""`` for the provider's own choice.
+        model: The model's name there; ``""`` for the provider's own choice. Several, or a routing list's name, where
+            the next one is asked when one fails.
         reason: Why it was chosen, where nobody chose it.
         api_key: The key of this call; ``None`` for the provider's own.
         members: Further members of each request's body.
@@ -57,7 +59,7 @@ class BackEnd(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     provider: Any
-    model: str = ""
+    model: str | Sequence[str] = ""
     reason: str | None = None
     api_key: Secret | None = None
     members: Mapping[str, Any] = {}
@@ -89,6 +91,8 @@ async def find_back_end(call: Call, client: Client) -> BackEnd:
         ProviderError: Its list of models was needed to choose one, and could not be had.
     """
     url = server_url(call.url)
+    if call.others:
+        return await _several(call, client)
     if url is not None and call.dialect in (None, "backend_api"):
         return _server(call, url)
     registry = await client.registry()
@@ -96,6 +100,8 @@ async def find_back_end(call: Call, client: Client) -> BackEnd:
         _check_no_server_key(call)
         return await _nameless(call, url, registry)
     reason = None
+    if call.provider is None and route_named(call.model, registry.config.aliases, registry.config.routes):
+        return _in_turn(call, [call.model])
     if call.provider is not None:
         name = await known_name(registry, call.provider)
         target = await registry.resolve(f"{name}/{call.model}")
@@ -130,6 +136,22 @@ async def find_back_end(call: Call, client: Client) -> BackEnd:
         url=row.url if row is not None else None,
         key_hint=_GIVEN_KEY_HINT if call.api_key else _key_hint(registry, row),
     )
+
+
+async def _several(call: Call, client: Client) -> BackEnd:
+    """Models that are asked one after the other: of one server or provider, or of several by their names."""
+    if server_url(call.url) is None and call.provider is None:
+        return _in_turn(call, [call.model, *call.others])
+    first = await find_back_end(msgspec.structs.replace(call, others=()), client)
+    name = ", then ".join([first.name, *call.others])
+    return msgspec.structs.replace(first, name=name, model=[str(first.model), *call.others])
+
+
+def _in_turn(call: Call, names: Sequence[str]) -> BackEnd:
+    _check_no_server_key(call)
+    if call.api_key is not None:
+        raise ConfigurationError("--api-key-env does not say whose key it is", "name who gets it with --provider NAME")
+    return BackEnd(name=", then ".join(names), provider=None, model=names if len(names) > 1 else names[0])
 
 
 def _check_no_server_key(call: Call) -> None:
@@ -258,7 +280,7 @@ def introduce(back_end: BackEnd) -> None:
 
 def advise(error: ProviderError, back_end: BackEnd) -> None:
     """Note on an error of a provider what to do about it; for a server the error itself tells the option."""
-    if back_end.is_server:
+    if back_end.is_server or back_end.provider is None:
         return
     status = error.status if isinstance(error, RefusedError) else None
     who = back_end.provider if isinstance(back_end.provider, str) else None

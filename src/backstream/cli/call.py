@@ -5,20 +5,31 @@ from __future__ import annotations
 import math
 import os
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from backstream.cli.terminal import is_terminal
 from backstream.credentials import Secret
 from backstream.errors import ConfigurationError, InvalidRequestError
-from backstream.options import LOCAL_KEYWORDS, Deadlines, Progress, parse_timeout
+from backstream.options import LOCAL_KEYWORDS, Deadlines, MidStreamPolicy, Progress, parse_timeout
 from backstream.request import Policy
 
 if TYPE_CHECKING:
     from backstream.providers.backend_api import BackendApi
 
-__all__ = ["Call", "backend_at", "check_text", "parse_deadlines", "parse_parameters", "read_key", "server_url"]
+__all__ = [
+    "Call",
+    "backend_at",
+    "check_text",
+    "parse_deadlines",
+    "parse_parameters",
+    "parse_recovery",
+    "read_key",
+    "server_url",
+]
 
 
 # members of the body that share a name with an argument of ``Client.stream``
@@ -32,6 +43,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         model: The model's name; ``""`` for the default.
+        others: The models to ask where that one fails.
         url: Where the server is; ``None`` for ``BACKSTREAM_URL``, or for none.
         dialect: How the server at ``url`` is spoken to; ``None`` for the backend-api protocol.
         provider: The provider's name; with a server of the backend-api protocol one behind it.
@@ -39,6 +51,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
         server_key: The key of the server itself.
         parameters: Further members of the body.
         deadlines: See :class:`backstream.Deadlines`; ``None`` for the configured ones.
+        recovery: Keywords of ``Client.stream`` that say what may be done to survive trouble.
         proxy: A proxy's URL.
         receipts: What to do about parameters a back-end has no words for; ``None`` for the configured policy.
         tools: Functions the model may call.
@@ -48,6 +61,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     model: str = ""
+    others: tuple[str, ...] = ()
     url: str | None = None
     dialect: str | None = None
     provider: str | None = None
@@ -55,6 +69,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     server_key: Secret | None = None
     parameters: dict[str, Any] = {}
     deadlines: Deadlines | None = None
+    recovery: Mapping[str, Any] = {}
     proxy: str | None = None
     receipts: Policy | None = None
     tools: tuple[Any, ...] = ()
@@ -80,7 +95,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
             "on_progress": on_progress,
             "extra_body": {**rest, **members} or None,
         }
-        return plain | {name: value for name, value in local.items() if value is not None}
+        return plain | {name: value for name, value in local.items() if value is not None} | dict(self.recovery)
 
 
 def server_url(url: str | None) -> str | None:
@@ -182,3 +197,40 @@ def parse_deadlines(timeout: float | None, pairs: Sequence[str]) -> Deadlines | 
             raise ConfigurationError(f"--deadline {name} wants seconds", f"for example {name}=30, or {name}=none")
         deadlines = msgspec.structs.replace(deadlines, **{name: seconds})
     return deadlines
+
+
+def parse_recovery(
+    retries: int | None,
+    switch_after: float | None,
+    hedge_after: float | None,
+    mid_stream: MidStreamPolicy | None,
+    *,
+    as_json: bool,
+) -> dict[str, Any]:
+    """Read the options that say what may be done to survive trouble.
+
+    Args:
+        retries: How often a model is asked again.
+        switch_after: The longest silence before the next model; 0 for any.
+        hedge_after: The silence after which a second model is asked too; 0 for never.
+        mid_stream: What happens when an answer breaks. ``restart`` means ``whole`` where what was printed cannot be
+            taken back: in a file or pipe of plain text.
+        as_json: Whether the answer is printed as events, which say themselves what they void.
+
+    Raises:
+        ConfigurationError: No number of seconds.
+    """
+    given: dict[str, Any] = {}
+    for option, seconds in (("switch_after", switch_after), ("hedge_after", hedge_after)):
+        if seconds is None:
+            continue
+        if not 0 <= seconds < math.inf:
+            name = "--" + option.replace("_", "-")
+            raise ConfigurationError(f"{name} wants seconds", f"for example {name} 5, or 0 for never")
+        given[option] = seconds or None
+    if retries is not None:
+        given["retries"] = retries
+    if mid_stream is not None:
+        final = mid_stream == "restart" and not as_json and not is_terminal(sys.stdout)
+        given["mid_stream"] = "whole" if final else mid_stream
+    return given

@@ -15,6 +15,7 @@ from backstream.cli.logs import verbose_option
 if TYPE_CHECKING:
     from backstream.cli.call import Call
     from backstream.messages import ImageType
+    from backstream.options import MidStreamPolicy
     from backstream.request import Policy
 
 __all__ = ["command"]
@@ -22,7 +23,14 @@ __all__ = ["command"]
 
 @click.command("chat", epilog=exits.EPILOG)
 @click.argument("prompt", nargs=-1)
-@click.option("-m", "--model", default="", metavar="NAME", help="PROVIDER/MODEL; see: backstream models.")
+@click.option(
+    "-m",
+    "--model",
+    "models",
+    multiple=True,
+    metavar="NAME",
+    help="PROVIDER/MODEL; see: backstream models. Repeat it, or write A,B: the next one is asked where one fails.",
+)
 @click.option(
     "--provider", metavar="NAME", help="The provider; with a server one behind it. See: backstream providers."
 )
@@ -51,13 +59,31 @@ __all__ = ["command"]
 @click.option(
     "--deadline", "deadlines", multiple=True, metavar="NAME=SECONDS", help="A clock's limit (see above); repeatable."
 )
+@click.option("--retries", type=click.IntRange(0, 10), metavar="N", help="How often a model is asked again. Default 2.")
+@click.option(
+    "--switch-after",
+    type=float,
+    metavar="SECONDS",
+    help="Longest silence before the next model; 0 for any. Default 10.",
+)
+@click.option(
+    "--hedge-after",
+    type=float,
+    metavar="SECONDS",
+    help="Silence after which a second model is asked too. Default: never.",
+)
+@click.option(
+    "--mid-stream",
+    type=click.Choice(["fail", "restart", "continue", "whole"]),
+    help="When an answer breaks: fail (the default), begin anew, go on elsewhere, or show it only once it is whole.",
+)
 @click.option("--proxy", metavar="URL", help="http://, https:// or socks5:// proxy. Default: the environment's.")
 @click.option("--no-markdown", is_flag=True, help="Print the answer's text as it comes, also on a terminal.")
 @verbose_option
 def command(
     prompt: tuple[str, ...],
     *,
-    model: str,
+    models: tuple[str, ...],
     provider: str | None,
     url: str | None,
     dialect: str | None,
@@ -74,6 +100,10 @@ def command(
     as_json: bool,
     timeout: float | None,
     deadlines: tuple[str, ...],
+    retries: int | None,
+    switch_after: float | None,
+    hedge_after: float | None,
+    mid_stream: MidStreamPolicy | None,
     proxy: str | None,
     no_markdown: bool,
 ) -> int:
@@ -96,6 +126,7 @@ def command(
       git diff | backstream chat "Review this change" > review.md
       backstream chat -m echo-media "Draw a gradient" --output pictures
       backstream chat -m openai/gpt-5 -p temperature=0.2 "Hi"
+      backstream chat -m openai/gpt-5,anthropic/claude-opus-4-5 --mid-stream continue "Hi"
       backstream chat --tools mytools:weather,time "Is it warm in Oslo?"
       backstream chat --schema person.json "Who wrote Faust?" | jq .name
       backstream chat --url http://127.0.0.1:8080 --api-key-env MY_KEY "Hi"
@@ -106,17 +137,26 @@ def command(
     from backstream.cli.logs import show_warnings
     from backstream.cli.tools import find_tools, read_schema
 
-    for what, text in (("the prompt", " ".join(prompt)), ("--system", system), ("--model", model), ("--url", url)):
+    names = [name.strip() for written in models for name in written.split(",")]
+    for what, text in (
+        ("the prompt", " ".join(prompt)),
+        ("--system", system),
+        ("--model", str(models)),
+        ("--url", url),
+    ):
         calls.check_text(what, text)
     for what, text in (("--provider", provider), ("--proxy", proxy), ("--param", " ".join(params))):
         calls.check_text(what, text)
     if dialect is not None and url is None:
         raise click.UsageError("--dialect needs --url")
-    if "://" in model:
+    if len(names) > 1 and not all(names):
+        raise click.UsageError("--model holds an empty name")
+    if any("://" in name for name in names):
         raise click.UsageError("--model is a URL: name the server with --url")
     show_warnings()
     call = calls.Call(
-        model=model,
+        model=names[0] if names else "",
+        others=tuple(names[1:]),
         url=url,
         dialect=dialect,
         provider=provider,
@@ -124,6 +164,7 @@ def command(
         server_key=calls.read_key(server_key_env),
         parameters=calls.parse_parameters(params),
         deadlines=calls.parse_deadlines(timeout, deadlines),
+        recovery=calls.parse_recovery(retries, switch_after, hedge_after, mid_stream, as_json=as_json),
         proxy=proxy,
         receipts=receipts,
         tools=find_tools(tools),

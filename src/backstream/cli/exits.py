@@ -150,6 +150,9 @@ def _begin_small(text: str) -> str:
 
 
 def _with_hint(error: BackstreamError) -> str:
+    if error.attempts:
+        tried = ", ".join(f"{route} ({why})" for route, why in error.attempts)
+        return f"{_in_options(str(error))}; tried {tried}"
     if isinstance(error, CallerError):
         return _in_options(str(error))
     advice = getattr(error, "__notes__", None)

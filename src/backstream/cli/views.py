@@ -28,6 +28,7 @@ from backstream.chunks import (
     Reasoning,
     Refusal,
     Start,
+    Switched,
     ToolCallDelta,
     ToolCalls,
 )
@@ -158,6 +159,8 @@ class TextView:
             self._late.append(chunk)
         elif isinstance(chunk, Start):
             self._late.clear()  # another round: the calls of the one before were run
+        elif isinstance(chunk, Switched):
+            self._tell_switch(chunk)
         else:
             self._show_news(chunk)
 
@@ -177,6 +180,20 @@ class TextView:
                 self._ended_early = chunk.reason or ""
         elif isinstance(chunk, Log):
             _log.info("server: %s", chunk.log)
+
+    def _tell_switch(self, chunk: Switched) -> None:
+        """Tell a change of route; what it voids stands above that line for good."""
+        anew = chunk.kept == "nothing"
+        if anew:
+            self._late.clear()
+            if self._markdown is not None:
+                self._cancel_timer()
+                self._markdown.finish()
+            elif self._line_open:
+                self._write("\n")
+                self._flush()
+        text = f"switched from {chunk.from_} to {chunk.to}: {chunk.why}"
+        self.note(f"{text}; the answer begins anew" if anew else text)
 
     def settle(self) -> None:
         """Flush plain text; draw Markdown, but not more often than an eye can follow or the machine can bear."""
