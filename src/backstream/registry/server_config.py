@@ -116,6 +116,7 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
         gate_seconds: How long a streamed answer waits for its first content.
         body_idle_seconds: Silence after which an unfinished request body is refused.
         log: What is written for each request.
+        record: The folder where the streams of providers are recorded; see ``[recorder]``.
         limits: How much there may be.
         deadlines: How long each stage of an answer may take.
     """
@@ -139,6 +140,7 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     gate_seconds: Seconds | None = None
     body_idle_seconds: Seconds | None = None
     log: Literal["text", "json", "off"] | None = None
+    record: Path | None = None
     limits: LimitsConfig = LimitsConfig()
     deadlines: ClocksConfig = ClocksConfig()
 

@@ -17,7 +17,7 @@ __all__ = ["read_key", "read_route", "read_server"]
 
 _KEY_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _ROUTE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}")
-_FILES: Final = ("socket", "tls_cert", "tls_key", "keys_file", "state_file")
+_FILES: Final = ("socket", "tls_cert", "tls_key", "keys_file", "state_file", "record")
 _OPENING: Final = ("host", "allow_origins", "allowed_hosts", "trusted_proxies", *_FILES)
 _REMEDY: Final = "set BACKSTREAM_CONFIG=backstream.toml if you trust it"
 

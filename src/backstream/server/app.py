@@ -9,12 +9,15 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
 import msgspec
 
 from backstream.dialects.names import dialect_for
 from backstream.errors import BackstreamError, CallerError
+from backstream.providers.recorder import recorded_by
+from backstream.registry.recorder_config import RecorderConfig
 from backstream.registry.registry import Registry
 from backstream.server.admission import Admission
 from backstream.server.asgi import (
@@ -143,7 +146,8 @@ class Gateway:
         self.measures.note_begin()
         answer = _Answer(send, record.id, push_of(scope, send), closing=self.admission.draining)
         try:
-            await self._dispatch(request, receive, answer, record)
+            with self._recorded():
+                await self._dispatch(request, receive, answer, record)
         except ClientGone:
             record.end = "cancelled"
         except RequestRefused as refusal:
@@ -176,6 +180,12 @@ class Gateway:
                 self.telemetry.finish(record)
             for observe in self.observers:
                 observe(record)
+
+    def _recorded(self) -> AbstractContextManager[None]:
+        """Have what providers answer recorded, where that is configured."""
+        config = RecorderConfig() if self.registry is None else self.registry.config.recorder
+        recorder = config.recorder(self.settings.record)
+        return nullcontext() if recorder is None else recorded_by(recorder)
 
     def _receive(self, scope: Scope) -> tuple[Request, RequestRecord]:
         """Return the request as it left its client, whatever proxies did to it, and its record."""

@@ -27,6 +27,7 @@ _OF_SERVER: Final = (
     "keepalive_seconds",
     "gate_seconds",
     "body_idle_seconds",
+    "record",
 )
 _FOLLOWED: Final = (
     "framing",
@@ -43,6 +44,7 @@ _FOLLOWED: Final = (
     "keepalive_seconds",
     "gate_seconds",
     "body_idle_seconds",
+    "record",
     "recovery",
     "deadlines",
 )

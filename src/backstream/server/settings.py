@@ -56,6 +56,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             none.
         trusted_proxies: Addresses, networks, or ``unix``, from which ``Forwarded`` and ``X-Forwarded-*`` are believed.
             Default none.
+        record: The folder where the streams of providers are recorded, without what is said in them unless
+            ``[recorder]`` says otherwise. Default none.
         worker: Which of several worker processes this is, from 0; its request ids begin with it. ``None`` for the only
             one.
         telemetry: Spans and metrics of OpenTelemetry: ``off``; ``api``, by the providers that the program around it
@@ -85,6 +87,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     body_bytes_per_second: int = 1024
     root_path: str = ""
     trusted_proxies: tuple[str, ...] = ()
+    record: Path | None = None
     worker: int | None = None
     telemetry: TelemetryChoice = "off"
     recovery: Recovery = Recovery()

@@ -79,7 +79,11 @@ def test_a_whole_file_is_read(tmp_path: Path) -> None:
     ("text", "line", "said"),
     [
         ("\nprovidrs = 1", 2, "providrs is unknown; did you mean providers, prices?"),
-        ("zzz = 1", 1, "zzz is unknown; use one of: aliases, defaults, keys, prices, providers, recorder, routes, server"),
+        (
+            "zzz = 1",
+            1,
+            "zzz is unknown; use one of: aliases, defaults, keys, prices, providers, recorder, routes, server",
+        ),
         ("providers = 1", 1, "providers is no table; write [providers]"),
         ("[providers]\nwork = 'http://x'", 2, "providers.work is no table; write [providers.work]"),
         ("[providers.work]\n\nurll = 'x'", 3, "providers.work.urll is unknown; did you mean url?"),
