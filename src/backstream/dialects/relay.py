@@ -21,7 +21,7 @@ from backstream.wire.json_text import decode_json
 
 __all__ = ["FrameRelay", "relay_for"]
 
-_BLANK: Final = rb"(?:\n\n|\n\r\n|\r\r)"  # \r\n\r\n ends with the second
+_BLANK: Final = rb"(?:\n\n|\n\r\n?|\r\r)"  # \r\n\r\n ends with the second
 _UP_TO_LAST: Final = re.compile(rb".*" + _BLANK, re.DOTALL)
 _EVENT: Final = re.compile(rb".*?(?:" + _BLANK + rb"|\Z)", re.DOTALL)
 _LINE_END: Final = re.compile(rb"\r\n|\n|\r")

@@ -89,7 +89,7 @@ def test_byte_by_byte_nothing_is_passed_on_before_its_frame_is_whole() -> None:
     assert sizes == [len(CHAT), len(CHAT), len(STOP), len(DONE)]
 
 
-@pytest.mark.parametrize("blank", [b"\r\n\r\n", b"\n\r\n", b"\r\r"])
+@pytest.mark.parametrize("blank", [b"\r\n\r\n", b"\n\r\n", b"\r\r", b"\n\r", b"\r\n\r"])
 def test_other_line_ends(blank: bytes) -> None:
     frames = [frame.removesuffix(b"\n\n") + blank for frame in (CHAT, STOP, DONE)]
     data = b"".join(frames)
