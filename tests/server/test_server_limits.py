@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
+import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -126,6 +128,32 @@ async def test_two_servers_count_together(keys_file: Path, tmp_path: Path) -> No
         assert (await ask(second, other)).status == 200
 
 
+async def test_who_asks_another_worker_at_once_finds_the_place_free(keys_file: Path, tmp_path: Path) -> None:
+    key = add_key(keys_file, "laptop", KeyLimits(concurrent_streams=1))
+    one, two = (app_of(using(2), keys_file, state_file=tmp_path / "state.sqlite") for _ in range(2))
+    two.ledger._worker = (os.getpid(), "other")
+    async with running(app=one) as first, running(app=two) as second:
+        answers = [await ask((first, second)[turn % 2], key, stream=turn % 3 == 0) for turn in range(60)]
+    assert [answer.status for answer in answers] == [200] * 60
+
+
+async def test_who_is_counted_while_the_server_begins_to_stop_is_refused(keys_file: Path, tmp_path: Path) -> None:
+    key = add_key(keys_file, "laptop", KeyLimits(concurrent_streams=5))
+    app = app_of(using(2), keys_file, state_file=tmp_path / "state.sqlite")
+    async with running(app=app) as server:
+        assert (await ask(server, key)).status == 200
+        with contextlib.closing(sqlite3.connect(tmp_path / "state.sqlite", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")  # another process holds the file
+            waiting = asyncio.create_task(ask(server, key))
+            while not app.admission.running:
+                await asyncio.sleep(0)
+            app.admission.draining = True
+            other.execute("ROLLBACK")
+        answer = await waiting
+    assert (answer.status, answer.header("retry-after")) == (503, "1")
+    assert answer.message == "This server is stopping"
+
+
 async def test_streams_of_two_servers_count_together(keys_file: Path, tmp_path: Path) -> None:
     started, go = asyncio.Event(), asyncio.Event()
 
@@ -138,7 +166,7 @@ async def test_streams_of_two_servers_count_together(keys_file: Path, tmp_path: 
     key = add_key(keys_file, "laptop", KeyLimits(concurrent_streams=1))
     settings: dict[str, Any] = {"state_file": tmp_path / "state.sqlite"}
     one, two = (app_of(provider_of(generate), keys_file, **settings) for _ in range(2))
-    two.ledger._worker = (one.ledger._worker[0] or __import__("os").getpid(), "other")
+    two.ledger._worker = (os.getpid(), "other")
     async with running(app=one) as first, running(app=two) as second:
         long = asyncio.create_task(ask(first, key, stream=True))
         await started.wait()

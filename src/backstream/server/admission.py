@@ -51,19 +51,23 @@ class Admission:
         Raises:
             Refusal: 429 where its key has had enough, 503 where the server has, or stops; with ``Retry-After``.
         """
-        if self.draining:
-            raise Refusal(503, "This server is stopping", _RETRY)
+        self._check_draining()
         settings = exchange.settings
         self._streams.enter(exchange.key_name, settings.max_streams, settings.max_streams_per_key)
         exchange.ticket = ticket = Ticket(exchange, self._streams)
         try:
             await self._count(exchange, ticket, spends=spends)
+            self._check_draining()  # counting may take seconds; who is not among the answers is not told to end
             with self.answers.answer() as exchange.interruption:
                 yield
         except BaseException as error:
             ticket.end(error)
             raise
         ticket.end()
+
+    def _check_draining(self) -> None:
+        if self.draining:
+            raise Refusal(503, "This server is stopping", _RETRY)
 
     async def _count(self, exchange: Exchange, ticket: Ticket, *, spends: bool) -> None:
         """Count a request in the ledger, where its key has a limit that needs it."""

@@ -122,17 +122,19 @@ class Ledger:
             with contextlib.suppress(RuntimeError):  # closed meanwhile, and so forgotten
                 self._thread.submit(self._guard, self._giving_back(admitted, 0), None)
 
-    def release(self, lease: Lease, tokens: int, now: float | None = None) -> None:
-        """End a lease and count what was used; returns at once, and is done before whatever is asked next.
+    def release(self, lease: Lease, tokens: int, now: float | None = None) -> Future[None]:
+        """End a lease and count what was used; returns at once, and is done before whatever is asked here next.
 
         Args:
             lease: What :meth:`admit` returned.
             tokens: How many tokens the answer took, request and answer together.
             now: Seconds since the epoch. Default the clock.
+
+        Returns:
+            Done once the other workers know too.
         """
         self._leases -= 1
-
-        self._submit(self._giving_back(lease, tokens), now)
+        return self._submit(self._giving_back(lease, tokens), now)
 
     def _giving_back(self, lease: Lease, tokens: int) -> Callable[[LedgerFile, float], None]:
         """The tokens count where counting goes on; the lease ends where it began."""

@@ -1,13 +1,14 @@
 """One request's right to an answer, from its admission to the last byte: what it holds, and what it is charged.
 
 Knows no dialect. It looks on at what the request receives and sends, so that it ends *before* the last byte goes out: a
-client that asks again at once finds its place free.
+client that asks again at once finds its place free, whichever worker it asks.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Final
 
 from backstream.server.asgi import Message, Receive, Send
 from backstream.server.ledger import Lease, Ledger
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from backstream.server.routing import Exchange
 
 __all__ = ["Ticket"]
+
+_TELLING_SECONDS: Final = 0.25  # a last byte waits no longer for the other workers to know
 
 
 class Ticket:
@@ -69,23 +72,30 @@ class Ticket:
 
     async def _pass_on(self, message: Message) -> None:
         if self._streams is not None and message["type"] == "http.response.body" and not message.get("more_body"):
-            self.end(whole=self._record.end == "complete")
+            is_shared = self._lease is not None and not self._lease.in_memory
+            told = self.end(whole=self._record.end == "complete")
+            if told is not None and is_shared:
+                await asyncio.wait([asyncio.wrap_future(told)], timeout=_TELLING_SECONDS)
         await self._send(message)
 
-    def end(self, error: BaseException | None = None, *, whole: bool = False) -> None:
+    def end(self, error: BaseException | None = None, *, whole: bool = False) -> Future[None] | None:
         """Give everything back; harmless when repeated, and never waits.
 
         Args:
             error: What ended the request before its last byte.
             whole: Whether the answer came to its end.
+
+        Returns:
+            Done once its lease is given back; ``None`` where it had none.
         """
         if self._streams is None:
-            return
+            return None
         self._streams.leave(self._key)
         self._streams = None
-        if self._lease is not None:
-            self._ledger.release(self._lease, self._charge(error, whole=whole))
-            self._lease = None
+        if self._lease is None:
+            return None
+        lease, self._lease = self._lease, None
+        return self._ledger.release(lease, self._charge(error, whole=whole))
 
     def _charge(self, error: BaseException | None, *, whole: bool) -> int:
         """Return the tokens to charge: none for what no provider was asked, or refused before a word was said."""
