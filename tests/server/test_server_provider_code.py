@@ -61,6 +61,25 @@ async def test_none_stands_for_no_models_and_no_aliases() -> None:
     assert models.json() == {"Scripted": []}
 
 
+async def test_who_waits_for_a_list_has_it_though_the_one_that_asked_went_away() -> None:
+    asked, go = threading.Semaphore(0), threading.Event()
+
+    def listing() -> list[str]:
+        asked.release()
+        go.wait(10)
+        return ["mine"]
+
+    entry = Entry("slow", provider_of(_echo, get_models=staticmethod(listing)))
+    first = asyncio.create_task(entry.models())
+    await asyncio.to_thread(asked.acquire)
+    others = [asyncio.create_task(entry.models()) for _ in range(3)]
+    await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.wait([first])
+    go.set()
+    assert await asyncio.gather(*others) == [["mine"]] * 3
+
+
 async def test_models_that_are_no_list_leave_the_rest_alone(caplog: pytest.LogCaptureFixture) -> None:
     async with running([provider_of(_echo, models=5)]) as server:
         answer = await server.converse({**HELLO, "model": "any"})

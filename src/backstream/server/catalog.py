@@ -77,9 +77,10 @@ class Entry:
         """
         if self._lists_plainly or self._listing is None or time.monotonic() < self._fresh_until:
             return self.known_models
-        if self._pending is not None and self._pending.get_loop() is asyncio.get_running_loop():
+        while self._pending is not None and self._pending.get_loop() is asyncio.get_running_loop():
             await asyncio.wait([self._pending])
-            return self._models
+            if time.monotonic() < self._fresh_until:  # not so where the one that asked has gone away
+                return self._models
         self._pending = pending = asyncio.get_running_loop().create_future()
         try:
             self._models = [str(name) for name in await self._list(self._listing)]
