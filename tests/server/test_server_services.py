@@ -290,6 +290,8 @@ async def test_speech_is_handed_on_as_it_comes(failure: Exception | None) -> Non
         writer.write(head_and_body("POST", "/v1/audio/speech", {"model": "one", "input": "Hello"}))
         head = await reader.readuntil(b"\r\n\r\n")
         assert b"audio/wav" in head
+        assert b"\r\nx-accel-buffering: no\r\n" in head
+        assert b"\r\ncache-control: no-cache\r\n" in head
         assert b"first" in await reader.readuntil(b"first\r\n")
         journal.note("heard")
         rest = b""

@@ -33,6 +33,11 @@ _SOUND_FORMS: Final = ("mp3", "opus", "aac", "flac", "wav", "pcm")
 _IMAGE_FORMS: Final = ("url", "b64_json")
 _SOUND_TYPE: Final = re.compile(r"audio/[A-Za-z0-9.+-]{1,80}(; ?[A-Za-z0-9_-]{1,40}=[A-Za-z0-9._-]{1,40}){0,4}")
 """What a provider may call a sound; a page, or a line of its own, it may not make of the answer."""
+_STREAMED: Final[Sequence[Field]] = (
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+    (b"x-content-type-options", b"nosniff"),
+)
 
 
 async def embed(exchange: Exchange) -> None:
@@ -119,7 +124,7 @@ async def _pass_on(exchange: Exchange, sound: Sound, watch: ClientWatch) -> None
     try:
         exchange.record.status = 200
         kind = sound.media_type if _SOUND_TYPE.fullmatch(sound.media_type) else "application/octet-stream"
-        await outlet.open([*_head(exchange, kind), (b"x-content-type-options", b"nosniff")], b"")
+        await outlet.open([*_head(exchange, kind), *_STREAMED], b"")
         async for block in sound.blocks:
             await outlet.write(block)
         watch.finishing()
