@@ -28,13 +28,15 @@ class OllamaRenderer:
 
     Attributes:
         content_type: The type of JSON lines.
-        keep_alive: A line without text, since clients of Ollama read no comments and no blank lines.
+        keep_alive: Nothing: clients of Ollama read no comments and no blank lines, and take any other line for a piece
+            of the answer.
     """
 
     content_type = "application/x-ndjson"
+    keep_alive = b""
     _around: ClassVar = (b',"message":{"role":"assistant","content":', b'},"done":false}\n')
 
-    __slots__ = ("_before", "_envelope", "_finish", "_head", "_over", "_usage", "_writer", "keep_alive")
+    __slots__ = ("_before", "_envelope", "_finish", "_head", "_over", "_usage", "_writer")
 
     def __init__(self, envelope: Envelope) -> None:
         self._envelope = envelope
@@ -43,7 +45,6 @@ class OllamaRenderer:
         self._usage: Usage | None = None
         self._over = False
         self._begin(Start())
-        self.keep_alive = self._line(Piece({"content": ""}))
 
     def _begin(self, start: Start) -> None:
         self._head = head_of(start, self._envelope)
