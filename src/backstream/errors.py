@@ -234,6 +234,7 @@ class ProviderError(BackstreamError):
 
     Attributes:
         received: Chunks that had arrived before the error, in order (also delivered before it was raised).
+        usage: What the answer had used by then, as the back-end told it; ``None`` where it did not.
     """
 
     status_hint = 502
@@ -244,6 +245,7 @@ class ProviderError(BackstreamError):
         self.phase: Phase = phase
         self.request_sent = request_sent
         self.received: Sequence[Any] = ()
+        self.usage: Any = None
 
     def __str__(self) -> str:
         return self.problem

@@ -81,7 +81,7 @@ class Client:
     ) -> None:
         self._config = config
         self._environ = environ
-        self._receipts = receipts
+        self._receipts: Policy | None = receipts
         self._deadlines = deadlines
         self._recovery = recovery
         self._states = RouteStates()

@@ -10,7 +10,7 @@ from typing import Any, Protocol, Self
 
 from backstream.chunks import RawResponse
 from backstream.errors import BackstreamError, IncompleteStream, MisuseError, ProviderError
-from backstream.reply import Block, End, Service, fold, join_deltas
+from backstream.reply import Block, End, EndState, Service, advice_for, fold, join_deltas
 from backstream.request.receipts import Receipt
 
 __all__ = ["AsyncResult", "BlockSource"]
@@ -135,7 +135,8 @@ class AsyncResult(AsyncIterator[RawResponse]):
             source = self._source or await self._start()
             block = await source.read_block() if self.end is None else []
         except IncompleteStream as error:
-            self.end = self.end or End("incomplete", ("disconnected",), error)
+            state: EndState = "incomplete" if any(self._kept) else "failed"  # failed is also: nothing was received
+            self.end = self.end or End(state, ("disconnected",), error)
             return []
         except BackstreamError as error:
             self.end = self.end or End("failed", (type(error).__name__,), error)
@@ -146,7 +147,9 @@ class AsyncResult(AsyncIterator[RawResponse]):
                 return []  # another task left the answer while it was being opened; this one goes on
             self.abort()
             raise
-        except BaseException:  # the socket must not outlive whatever this is
+        except BaseException as error:  # the socket must not outlive whatever this is
+            if isinstance(error, Exception):  # a provider's own fault
+                self.end = self.end or End("failed", (type(error).__name__,), advice="mend the provider")
             self.abort()
             raise
         if self.end is not None:  # left by another task meanwhile
@@ -199,8 +202,10 @@ class AsyncResult(AsyncIterator[RawResponse]):
         """Put on an error what had arrived before it."""
         if isinstance(error, ProviderError):
             error.received = tuple(chunk for block in self._kept for chunk in block)
+            reply = fold(error.received)
+            error.usage = reply.usage
             if isinstance(error, IncompleteStream):
-                error.text = fold(error.received).text
+                error.text = reply.text
         return error
 
     def abort(self) -> None:
@@ -258,4 +263,4 @@ class AsyncResult(AsyncIterator[RawResponse]):
 
 def _told(end: End) -> End:
     """The end once its error was raised: asking again just finds the stream over."""
-    return End(end.state, end.evidence)
+    return End(end.state, end.evidence, advice=end.advice if end.error is None else advice_for(end.error))

@@ -1,7 +1,20 @@
 """The order rules of a stream: how it ends, what counts as content, and the whole reply that its chunks add up to."""
 
+from backstream.reply.advice import advice_for
 from backstream.reply.end import Block, End, EndState, has_content
 from backstream.reply.folding import fold, join_deltas
 from backstream.reply.whole import Cost, RateLimit, Reply, Service
 
-__all__ = ["Block", "Cost", "End", "EndState", "RateLimit", "Reply", "Service", "fold", "has_content", "join_deltas"]
+__all__ = [
+    "Block",
+    "Cost",
+    "End",
+    "EndState",
+    "RateLimit",
+    "Reply",
+    "Service",
+    "advice_for",
+    "fold",
+    "has_content",
+    "join_deltas",
+]

@@ -33,12 +33,15 @@ class End(msgspec.Struct, frozen=True):
             framed to its end. ``incomplete``: cut off. ``failed``: the back-end's error, or nothing received.
             ``cancelled``: the caller left.
         evidence: What the state rests on, e.g. ``("finish", "last-chunk")``.
-        error: What the consumer is to be told once every earlier chunk was delivered; ``None`` for ``complete``.
+        error: What the consumer is to be told once every earlier chunk was delivered; ``None`` for ``complete``, and
+            once it was told.
+        advice: What the caller can do next, in one line; ``""`` where nothing went wrong.
     """
 
     state: EndState
     evidence: tuple[str, ...] = ()
     error: BackstreamError | None = None
+    advice: str = ""
 
 
 Block: TypeAlias = "list[RawResponse | End]"
