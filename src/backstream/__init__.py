@@ -96,6 +96,7 @@ if TYPE_CHECKING:
     from backstream.providers.base import AsyncGeneratorProvider, ProviderModelMixin
     from backstream.providers.dialect_provider import DialectProvider
     from backstream.providers.echo import Echo
+    from backstream.providers.recorder import FlightRecorder
     from backstream.providers.result import AsyncResult
     from backstream.providers.rows_shape import Row
     from backstream.registry.registry import Registry
@@ -142,6 +143,7 @@ __all__ = [
     "ErrorEvent",
     "Finish",
     "FirstContentTimeout",
+    "FlightRecorder",
     "FramingError",
     "FunctionTool",
     "HeadersTimeout",
@@ -243,6 +245,7 @@ _HOMES = {
     "providers.backend_api": "BackendApi",
     "providers.base": "AsyncGeneratorProvider ProviderModelMixin",
     "providers.echo": "Echo",
+    "providers.recorder": "FlightRecorder",
     "providers.result": "AsyncResult",
     "reply": "Cost End RateLimit Reply Service fold",
     "sync": "sync_iter",

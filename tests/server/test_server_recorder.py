@@ -31,7 +31,7 @@ async def serve_one(settings: Settings, registry: Registry | None = None) -> byt
         row = Row(name="work", label="W", url=upstream.url, dialect="openai_chat", documentation="x", key_needed=False)
         app = create_app({"work": DialectProvider(row)}, settings, registry=registry)
         async with running(app=app) as server:
-            asked = {"model": "m", "messages": [{"role": "user", "content": "Questions"}], "stream": True}
+            asked = {"model": "work/m", "messages": [{"role": "user", "content": "Questions"}], "stream": True}
             answer = await server.ask("POST", "/v1/chat/completions", asked)
             await aclose_pools()
             await upstream.closed()

@@ -18,8 +18,8 @@ LogForm = Literal["text", "json", "off"]
 F = TypeVar("F", bound="Callable[..., Any]")
 
 _ARGUMENT: Final = " or pass api_key="  # of the library; what else to do is said before it
-_SHOWN: Final = ("backstream.request.receipts", "backstream.registry")
-_OF_SERVERS: Final = ("backstream.server", "backstream.registry")
+_SHOWN: Final = ("backstream.request.receipts", "backstream.registry", "backstream.providers.recorder")
+_OF_SERVERS: Final = ("backstream.server", "backstream.registry", "backstream.providers.recorder")
 
 
 class _OneLine(logging.Formatter):

@@ -25,6 +25,7 @@ _COMMANDS: Final = (
     "config",
     "doctor",
     "chaos",
+    "replay",
     "completion",
 )
 _COMPLETION_VARIABLE: Final = "_BACKSTREAM_COMPLETE"
