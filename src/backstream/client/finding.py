@@ -87,7 +87,10 @@ async def find_candidates(call: Call, registry: Registry) -> Sequence[Candidate]
         found = [_given(call, model) for model in call.models]
     else:
         found = await _named(call, registry)
-    return list({each.name: each for each in reversed(found)}.values())[::-1]
+    first: dict[str, Candidate] = {}
+    for each in found:
+        first.setdefault(each.name, each)
+    return list(first.values())
 
 
 def _at_url(call: Call, url: str, model: str | None, registry: Registry) -> Candidate:
