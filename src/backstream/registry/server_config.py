@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from fnmatch import fnmatchcase
+import fnmatch
+import functools
+import re
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
@@ -54,7 +56,14 @@ class KeyLimits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         """
         if self.models is None:
             return True
-        return any(fnmatchcase(name, pattern) for name in names for pattern in self.models)
+        match = _matching(self.models)
+        return any(match(name) for name in names)
+
+
+@functools.lru_cache(maxsize=1024)
+def _matching(patterns: tuple[str, ...]) -> Callable[[str], object]:
+    """Return what tells whether one of the patterns fits: a list may have thousands of models to look at."""
+    return re.compile("|".join(map(fnmatch.translate, patterns)) or "(?!)").match
 
 
 class KeyConfig(KeyLimits, frozen=True, kw_only=True, omit_defaults=True):

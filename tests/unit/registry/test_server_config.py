@@ -24,6 +24,11 @@ def test_limits_that_say_nothing_leave_what_is_below() -> None:
         (("openai/*",), ["anthropic/claude"], False),
         (("fast",), ["openai/gpt-5", "fast"], True),
         (("Echo*",), ["echo"], False),
+        (("a/*", "b/?", "c[12]"), ["b/x"], True),
+        (("a/*", "b/?", "c[12]"), ["b/xy", "a", "c3"], False),
+        (("a|b", "a.c"), ["a", "b", "abc"], False),
+        (("a|b", "(?i)x"), ["a|b"], True),
+        (("echo",), ["echo\n", "an echo"], False),
     ],
 )
 def test_models_are_allowed_by_pattern(models: tuple[str, ...] | None, names: list[str], allowed: bool) -> None:
