@@ -44,6 +44,7 @@ Sign = Callable[
 """Signs a request: takes method, URL, header fields and body, and gives header fields to add; may be a coroutine."""
 
 _LARGE_CHARACTERS = 256 * 1024
+_TURN_CHARACTERS = 256  # a turn takes at least as long as so much text
 _MOST_PAGES = 50
 
 
@@ -394,8 +395,6 @@ class DialectProvider(Services):
 
 
 def _is_large(request: Request) -> bool:
-    size = 0
-    for turn in request.turns:
-        for part in turn.parts:
-            size += len(part.text) if isinstance(part, TextPart) else len(getattr(part, "data", None) or "")
-    return size > _LARGE_CHARACTERS
+    parts = (part for turn in request.turns for part in turn.parts)
+    texts = (part.text if isinstance(part, TextPart) else getattr(part, "data", None) or "" for part in parts)
+    return sum(map(len, texts)) + _TURN_CHARACTERS * len(request.turns) > _LARGE_CHARACTERS
