@@ -10,7 +10,7 @@ import pytest
 from backstream import UnsupportedFeatureError
 from backstream.dialects.openai_chat import OpenAIChat
 from backstream.providers.dialect_provider import DialectProvider
-from backstream.providers.rows_shape import Row
+from backstream.registry.rows import row_at
 from backstream.request import Request, TextPart, Turn
 
 threads: list[threading.Thread] = []
@@ -31,7 +31,7 @@ class _Noting(OpenAIChat):
 )
 async def test_long_conversations_are_written_in_a_thread(turns: int, text: str, by_the_loop: bool) -> None:
     threads.clear()
-    row = Row(name="up", label="Up", url="http://127.0.0.1:9/v1", dialect="openai_chat")
+    row = row_at("http://127.0.0.1:9/v1")
     provider = DialectProvider(row, dialect=_Noting())
     request = Request(model="m", turns=(Turn(role="user", parts=(TextPart(text=text),)),) * turns)
     with pytest.raises(UnsupportedFeatureError, match="nothing is sent"):
