@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from backstream.cli.serve import command
+from backstream.server import create_app
+from backstream.server.listener import Listener
 from backstream.server.run import GRACE_SECONDS
 
 DEPLOY = Path(__file__).parent.parent / "deploy"
@@ -112,3 +114,9 @@ def test_the_proxy_writes_what_the_gateway_believes_and_buffers_nothing() -> Non
         'proxy_set_header X-Forwarded-Host "";',
     } <= lines
     assert "$proxy_add_x_forwarded_for" not in text
+
+
+def test_the_proxy_closes_idle_connections_before_the_gateway_does() -> None:
+    found = re.search(r"^\s*keepalive_timeout (\d+)s;", (DEPLOY / "nginx.conf").read_text(), re.MULTILINE)
+    assert found is not None
+    assert int(found[1]) < Listener(create_app())._config.timeout_keep_alive

@@ -23,6 +23,9 @@ __all__ = ["Listener", "bind"]
 
 _REMOVES_SOCKETS: Final = sys.version_info >= (3, 13)  # asyncio, when a server is closed
 _CLOSING_SECONDS: Final = 2.0  # for the client's side of the end of TLS
+# Source: AWS's guide to its load balancers, "Connection idle timeout" (60 seconds, as nginx's): the server's must be
+# longer, else it closes a connection while a request is on its way.
+_IDLE_SECONDS: Final = 75
 _ACCEPTING_ROUNDS: Final = 3  # of the event loop, from an accepted socket to its protocol
 
 
@@ -37,7 +40,15 @@ class Listener:
 
     def __init__(self, app: Any, limits: ConnectionLimits | None = None, *, tls: ssl.SSLContext | None = None) -> None:
         # no setting that has uvicorn set up logging: the loggers of the program around us are not ours
-        self._config = Config(app, loop="none", ws="none", lifespan="off", proxy_headers=False, log_config=None)
+        self._config = Config(
+            app,
+            loop="none",
+            ws="none",
+            lifespan="off",
+            proxy_headers=False,
+            log_config=None,
+            timeout_keep_alive=_IDLE_SECONDS,
+        )
         self._config.load()
         self._config.loaded_app = app  # never wrapped: at its finest level uvicorn logs header fields, and so keys
         self._state = ServerState()
