@@ -1,4 +1,4 @@
-"""``backstream serve``: this machine as a server of the backend-api protocol."""
+"""``backstream serve``: this machine as a gateway for clients of every dialect."""
 
 from __future__ import annotations
 
