@@ -15,7 +15,7 @@ import secrets as chance
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any, Final
@@ -72,11 +72,11 @@ class StreamLabel(msgspec.Struct, frozen=True, kw_only=True):
 class _Tape:
     """What has come of one stream."""
 
-    __slots__ = ("began_at", "body_secrets", "content", "head", "over", "reads", "size", "truncated")
+    __slots__ = ("began_at", "head", "over", "reads", "secrets", "size", "truncated")
 
-    def __init__(self, head: Recording, body_secrets: Callable[[], Iterable[str]]) -> None:
+    def __init__(self, head: Recording, secrets: Sequence[str]) -> None:
         self.head = head
-        self.body_secrets = body_secrets
+        self.secrets = secrets
         self.began_at = time.monotonic()
         self.reads: list[tuple[float, bytes]] = []
         self.size = 0
@@ -158,7 +158,7 @@ class FlightRecorder:
             content=self._content,
             **{name: getattr(label, name) for name in label.__struct_fields__},
         )
-        return TapedResponse(response, self, _Tape(head, secrets))
+        return TapedResponse(response, self, _Tape(head, tuple(secrets())))  # now: a token may be another one later
 
     def note(self, tape: _Tape, data: bytes) -> None:
         """Note what was read."""
@@ -183,7 +183,6 @@ class FlightRecorder:
                 return
             head = msgspec.structs.replace(
                 tape.head,
-                reads=[(int(seconds * 1e6), len(data)) for seconds, data in tape.reads],
                 ended=ended,
                 error=None if error is None else type(error).__name__,
                 problem=None if error is None else error.problem,
@@ -214,14 +213,15 @@ class FlightRecorder:
             if self.on:
                 try:
                     self._write(tape, head)
-                except OSError as error:
+                except Exception as error:  # noqa: BLE001 - the thread's edge: no stream may suffer from being recorded
                     self.on = False
-                    _LOGGER.warning("recording is off: %s cannot be written (%s)", self.folder, error.strerror)
+                    problem = error.strerror if isinstance(error, OSError) else type(error).__name__
+                    _LOGGER.warning("recording is off: %s cannot be written (%s)", self.folder, problem)
             with self._lock:
                 self._held -= tape.size
 
     def _write(self, tape: _Tape, head: Recording) -> None:
-        known = [text for text in tape.body_secrets() if text]
+        known = tape.secrets
         body = blot_secrets(b"".join(data for _, data in tape.reads), known)
         salt = chance.token_bytes(16)
         if self._content:
@@ -232,6 +232,8 @@ class FlightRecorder:
                 pieces.append(piece)
                 time.sleep(_PAUSE_SECONDS)
             body = b"".join(pieces)
+        reads = [(int(seconds * 1e6), len(data)) for seconds, data in tape.reads]
+        head = msgspec.structs.replace(head, reads=reads)
         head = msgspec.json.decode(blot_secrets(msgspec.json.encode(head), known), type=Recording)
         make_folder(self.folder)
         write(self.folder, head, body)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from backstream import BackendApi, Client, DisconnectedError, IncompleteStream
+from backstream import BackendApi, Client, DisconnectedError, IncompleteStream, Secret
 from backstream.errors import BackstreamError, ConfigurationError
 from backstream.providers import recorder as recorder_module
 from backstream.providers.dialect_provider import DialectProvider
@@ -268,6 +268,32 @@ async def test_a_folder_that_cannot_be_made_turns_it_off(tmp_path: Path, caplog:
             assert await ask(upstream.url)
     recorder.flush()
     assert repr(recorder).endswith("off>")
+
+
+async def test_a_token_that_changes_is_taken_out_as_it_was(tmp_path: Path) -> None:
+    tokens = iter([KEY] * 3)
+    recorder = FlightRecorder(tmp_path, content=True)
+    async with ScriptedUpstream(whole()) as upstream:
+        row = Row(name="box", label="Box", url=upstream.url, dialect="openai_chat", documentation="test")
+        rotating = DialectProvider(row, Secret(lambda: next(tokens, "another")))
+        with recorded_by(recorder):
+            async for _ in rotating.create_async_generator("m", [{"role": "user", "content": "x"}]):
+                tokens = iter(())
+    recorder.flush()
+    assert KEY.encode() not in only(tmp_path)[1]
+
+
+async def test_a_recording_that_cannot_be_made_turns_it_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(recorder_module, "write", None)
+    recorder = FlightRecorder(tmp_path)
+    async with ScriptedUpstream(whole()) as upstream:
+        with recorded_by(recorder), caplog.at_level(logging.WARNING):
+            assert await ask(upstream.url)
+            recorder.flush()
+    assert not recorder.on
+    assert "(TypeError)" in caplog.text
 
 
 async def test_of_a_long_stream_the_begin_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
