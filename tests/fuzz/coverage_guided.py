@@ -6,6 +6,7 @@ Each runs in a process of its own, as libFuzzer ends the one it runs in. What is
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from pathlib import Path
 
 def main(names: Sequence[str]) -> int:
     """Run each subject in a process; return 1 where any fails."""
-    from fuzz.subjects import subjects
+    from fuzz.subjects import DATA, subjects
 
     seconds = os.environ.get("FUZZ_SECONDS", "10")
     failed = 0
@@ -24,6 +25,8 @@ def main(names: Sequence[str]) -> int:
         if not names or name.startswith(tuple(names)):
             command = [sys.executable, "-m", "fuzz.coverage_guided", f"--one={name}", seconds]
             done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+            with contextlib.suppress(OSError):  # something was found
+                (DATA / "fuzz" / name).rmdir()
             told = [line for line in done.stderr.splitlines() if line.startswith(("Done ", "==", "SUMMARY"))]
             print(f"{name:28} {told[-1] if told else 'no word'}", flush=True)
             if done.returncode:
