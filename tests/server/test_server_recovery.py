@@ -13,6 +13,7 @@ from backstream.chunks import Content, Finish
 from backstream.errors import UnavailableError
 from backstream.options import Recovery
 from backstream.server import Settings, create_app
+from backstream.server.keys import digest_of
 from backstream.testing.chaos import FAULTS
 from support_doors import DOORS, HI, Door, serving_routes
 from support_server import provider_of, running
@@ -218,3 +219,65 @@ async def test_what_may_be_done_can_be_switched_off(tmp_path: Path) -> None:
         for _ in range(5):
             await server.ask("POST", "/v1/chat/completions", {"model": "one", "messages": HI})
     assert len(asked) == 5
+
+
+# --- what is told of routes ---
+
+
+def key(letter: str, *models: str) -> str:
+    """Say in the file that this letter, 43 times, is a client key, and for which models."""
+    limits = f"models = {json.dumps(models)}\n" if models else ""
+    return f'[keys.{letter}]\nsha256 = "{digest_of(letter.encode() * 43)}"\n{limits}'
+
+
+async def test_switches_are_counted_and_names_of_strangers_are_not_told(tmp_path: Path) -> None:
+    text = QUICK + '[routes]\nsmart = ["chat/error-503", "claude/ok"]\n'
+    async with serving_routes(tmp_path, text) as (server, _, _):
+        await DOORS[0].ask(server, "smart")
+        await DOORS[0].ask(server, "chat/canary-4711")
+        await DOORS[0].ask(server, "gem/canary-4712")
+        page = (await server.ask("GET", "/metrics")).body.decode()
+        told = [each["name"] for each in (await server.ask("GET", "/readyz?verbose=1")).json()["routes"]]
+    switch = 'backstream_switches_total{from="chat/error-503",to="claude/ok",why="UnavailableError"} 1'
+    assert switch in page
+    assert 'backstream_route_state{route="chat/other",state="closed"} 1' in page
+    assert 'backstream_route_state{route="other",state="closed"} 1' in page
+    assert "canary" not in page
+    assert told == ["chat/error-503", "claude/ok"]
+
+
+async def test_what_is_known_of_routes_needs_a_key_and_shows_what_the_key_may_use(tmp_path: Path) -> None:
+    text = QUICK + '[routes]\nsmart = ["chat/error-503", "claude/ok"]\n'
+    text += key("w") + key("p", "claude/*")
+    async with serving_routes(tmp_path, text) as (server, _, _):
+        await DOORS[0].ask(server, "smart", {"Authorization": f"Bearer {'w' * 43}"})
+        terse, stranger = [await server.ask("GET", path) for path in ("/readyz", "/readyz?verbose=1")]
+        seen = [
+            await server.ask("GET", "/readyz?verbose=1", headers={"Authorization": f"Bearer {key * 43}"})
+            for key in "wp"
+        ]
+    assert (terse.status, terse.json()) == (200, {"status": "ready"})
+    assert stranger.status == 401
+    assert [[each["name"] for each in answer.json()["routes"]] for answer in seen] == [
+        ["chat/error-503", "claude/ok"],
+        ["claude/ok"],
+    ]
+
+
+async def test_what_is_known_outlives_a_reload(tmp_path: Path) -> None:
+    text = '[defaults.recovery]\nretries = 0\n[routes]\nsmart = ["chat/error-503", "claude/ok"]\n'
+    async with serving_routes(tmp_path, text) as (server, chaos, app):
+        for _ in range(3):
+            await DOORS[0].ask(server, "smart")
+        app.follow(app.settings, app.registry)
+        DOORS[0].check_whole(await DOORS[0].ask(server, "smart"), TEXT)
+        asked = [played.model for played in chaos.played]
+    assert asked.count("error-503") == 3
+    assert app.seen.tell()[0].state == "open"
+
+
+async def test_a_key_that_may_not_use_the_list_gets_none_of_its_other_models(tmp_path: Path) -> None:
+    text = QUICK + '[routes]\nsmart = ["chat/error-503", "gpt-unknown", "claude/ok", "gem/ok"]\n'
+    async with serving_routes(tmp_path, text + key("p", "gem/*")) as (server, chaos, _):
+        DOORS[0].check_whole(await DOORS[0].ask(server, "smart", {"Authorization": f"Bearer {'p' * 43}"}), TEXT)
+        assert [played.dialect for played in chaos.played if played.model] == ["gemini"]

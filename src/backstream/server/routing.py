@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from backstream.dialects.backend_api import Framing
-from backstream.options import CallOptions
+from backstream.options import CallOptions, Deadlines
 from backstream.server.asgi import Push, Receive, Refusal, Request, Send, send_json
 from backstream.server.backends import BackEnds
 from backstream.server.catalog import Catalog
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from backstream.server.tickets import Ticket
 
 __all__ = ["Exchange", "Handler", "Route", "match_route", "methods_of", "path_below"]
+
+_USUAL: Final = Deadlines()
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
@@ -81,10 +83,12 @@ class Exchange:
         return None if self.key is None else self.key.name
 
     def ask(self) -> CallOptions | None:
-        """Take note that a provider is asked; return the local options of that call, which pass the trace on."""
+        """Take note that a provider is asked; return the local options of that call: its clocks, and the trace."""
         self.record.note_asked()
-        trace = self.record.trace
-        return None if trace is None else CallOptions(extra_headers=trace.ask())
+        trace, deadlines = self.record.trace, self.wishes.within(self.settings.deadlines)
+        if trace is None and deadlines == _USUAL:
+            return None
+        return CallOptions(deadlines=deadlines, extra_headers={} if trace is None else trace.ask())
 
     async def answer(self, value: object) -> None:
         """Answer with JSON and status 200."""
