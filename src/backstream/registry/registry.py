@@ -43,6 +43,7 @@ ECHO: Final = "echo"
 _LOGGER: Final = logging.getLogger("backstream.registry")
 _LISTING_SECONDS: Final = 10.0
 _FOUND_SECONDS: Final = 30.0
+_SILENT_SECONDS: Final = 30.0  # who could not tell its models is not asked with all the others before
 
 
 class Registry:
@@ -86,6 +87,7 @@ class Registry:
         self._made: dict[tuple[str, str], Provider | type[Any]] = {}
         self._found: Mapping[str, Found] = {}
         self._found_until = -1.0
+        self._silent_until: dict[str, float] = {}
 
     # --- providers ----------------------------------------------------------------------------------------------------
 
@@ -238,8 +240,8 @@ class Registry:
         """Return the models of a provider, asking it where its list is not known or old.
 
         Args:
-            provider: Its name; ``None`` for all that could be asked, at once: those that cannot answer are left out,
-                with a warning.
+            provider: Its name; ``None`` for all that could be asked, at once: of those that cannot answer the last
+                known list is taken, with a warning, and they are asked again after half a minute.
             refresh: Ask also where a list is known.
 
         Raises:
@@ -257,12 +259,16 @@ class Registry:
         return [model for models in asked for model in models]
 
     async def _models_or_none(self, name: str, *, refresh: bool = False) -> Sequence[ModelInfo]:
-        try:
-            async with asyncio.timeout(_LISTING_SECONDS):
-                return await self._models_of(name, refresh=refresh)
-        except (BackstreamError, TimeoutError) as error:
-            _LOGGER.warning("%s lists no models: %s", name, str(error) or "no answer in time")
-            return ()
+        identity = self._identity(name)
+        if refresh or time.monotonic() >= self._silent_until.get(identity, -1.0):
+            try:
+                async with asyncio.timeout(_LISTING_SECONDS):
+                    return await self._models_of(name, refresh=refresh)
+            except (BackstreamError, TimeoutError) as error:
+                self._silent_until[identity] = time.monotonic() + _SILENT_SECONDS
+                _LOGGER.warning("%s lists no models: %s", name, str(error) or "no answer in time")
+        row = self.row(name)
+        return () if row is None or row.local_ports else self._of(name, self._cache.known(identity))
 
     async def _models_of(self, name: str, *, refresh: bool) -> Sequence[ModelInfo]:
         provider = await self.provider(name)
@@ -277,6 +283,9 @@ class Registry:
                 keep=row is not None and not local,
             )
             models = [*listed] or models
+        return self._of(name, models)
+
+    def _of(self, name: str, models: Sequence[ModelInfo]) -> Sequence[ModelInfo]:
         return [msgspec.structs.replace(each, provider=name, price=self._price(name, each)) for each in models]
 
     def _account(self, name: str) -> object:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -207,6 +208,18 @@ async def test_a_local_server_is_asked_each_time_and_never_kept(tmp_path: Path) 
     assert list(tmp_path.iterdir()) == []
 
 
+async def test_who_lists_nothing_is_not_asked_with_the_others_each_time() -> None:
+    made = registry({**OPENAI, "GROQ_API_KEY": "k"})
+    for _ in range(3):
+        assert {model.provider for model in await made.models()} == {"openai"}
+    assert Made.asked.count("groq") == 1
+    await made.models(refresh=True)
+    assert Made.asked.count("groq") == 2
+    with pytest.raises(ConnectError):  # who asks for it alone is told
+        await made.models("groq")
+    assert Made.asked.count("groq") == 3
+
+
 async def test_all_models_are_those_of_whoever_answers(caplog: pytest.LogCaptureFixture) -> None:
     environ = {**OPENAI, "GROQ_API_KEY": "k", "COHERE_API_KEY": "k"}
     with caplog.at_level(logging.WARNING, "backstream.registry"):
@@ -366,3 +379,16 @@ async def test_an_alias_that_leads_nowhere_names_its_place(tmp_path: Path) -> No
         await made.resolve("fast")
     said = f"{path}:3: aliases.fast leads nowhere: unknown provider 'groqq'; did you mean groq"
     assert str(caught.value).startswith(said)
+
+
+async def test_a_list_that_was_known_serves_on_while_its_provider_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = registry(OPENAI)
+    listed = await made.models()
+
+    async def hang(self: Made) -> list[ModelInfo]:
+        return await asyncio.Event().wait()  # type: ignore[return-value]
+
+    monkeypatch.setattr(Made, "list_models", hang)
+    monkeypatch.setattr("backstream.registry.registry._LISTING_SECONDS", 0.01)
+    assert listed
+    assert await made.models(refresh=True) == listed
