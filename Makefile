@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
+TEST_PROCESSES ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2) * 2)))
 
 .PHONY: help demo test fuzz fuzz-guided conformance check bench lock format clean coverage
 help:  ## list the commands
@@ -18,8 +19,8 @@ $(STAMP): requirements/dev.txt pyproject.toml
 demo: $(STAMP)  ## watch a conversation about a picture stream out of the embedded backend
 	@env -u BACKSTREAM_URL $(BIN)/backstream chat -m echo "What is in this picture?" --media examples/lighthouse.png --param pace_seconds=0.02
 
-test: $(STAMP)  ## run every test, a process for each core
-	$(BIN)/python -m pytest -n auto --dist loadfile
+test: $(STAMP)  ## run every test, in more processes than cores, since many tests wait
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
 
 fuzz: $(STAMP)  ## look for input that is handled badly: FUZZ_SECONDS (default 2) for each decoder and parser
 	@PYTHONPATH=tests $(BIN)/python -m fuzz $(FUZZ)
