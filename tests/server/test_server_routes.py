@@ -224,7 +224,6 @@ async def _head(server: Running, path: str) -> bytes:
 @pytest.mark.parametrize(
     "path",
     [
-        "/",
         "/nowhere",
         "/backend-api",
         "/backend-api/v2/conversation/",
