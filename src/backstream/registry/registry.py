@@ -26,10 +26,10 @@ from backstream.registry.discovery import Choice, Found, choose_default, probe
 from backstream.registry.keys import find_key, key_in_sight
 from backstream.registry.models import ModelCache, default_cache_folder
 from backstream.registry.names import Names, Target
+from backstream.registry.own import Address, check_not_own, rows_to_probe
 from backstream.registry.plugins import Plugin, Plugins
 from backstream.registry.routes import models_of
 from backstream.registry.rows import configured_rows, may_use_keyring, row_at
-from backstream.transport.url import is_loopback, parse_url
 
 __all__ = ["Make", "Probe", "Registry"]
 
@@ -60,6 +60,10 @@ class Registry:
         probe: Looks for servers on this machine.
         plugins: The installed plug-ins.
 
+    Attributes:
+        own_addresses: Where this process listens, as :func:`backstream.registry.own.own_address` says it; nobody is
+            asked there.
+
     Raises:
         ConfigurationError: The configuration cannot be read, or is wrong.
     """
@@ -83,6 +87,7 @@ class Registry:
         self._cache = ModelCache(default_cache_folder(self._environ)) if cache is None else cache
         self._probe = probe
         self._plugins = Plugins() if plugins is None else plugins
+        self.own_addresses: frozenset[Address] = frozenset()
         self._warned = False
         self._made: dict[tuple[str, str], Provider | type[Any]] = {}
         self._found: Mapping[str, Found] = {}
@@ -117,9 +122,12 @@ class Registry:
         Raises:
             UnknownProviderError: There is none of that name.
             MissingKeyError: It needs a key, and there is none.
+            UnavailableError: Its address is one of ``own_addresses``.
             ConfigurationError: It has no URL, its key is malformed, or its plug-in cannot be loaded.
         """
         row = self.row(name)
+        if row is not None:
+            check_not_own(row, self.own_addresses)
         where = (name, row.url if row is not None else "")
         if api_key is not None:
             return await self._provide(name, api_key)
@@ -343,24 +351,13 @@ class Registry:
     async def discover(self) -> Sequence[Found]:
         """Return the servers that run on this machine's usual ports; looked for again after half a minute."""
         if time.monotonic() >= self._found_until:
-            found = await self._probe(self._rows_to_probe())
+            found = await self._probe(rows_to_probe(self._rows.values(), self.own_addresses))
             first: dict[str, Found] = {}
             for each in found:
                 first.setdefault(each.row.name, each)
             self._found = first
             self._found_until = time.monotonic() + _FOUND_SECONDS
         return list(self._found.values())
-
-    def _rows_to_probe(self) -> Sequence[Row]:
-        """A local server that was put elsewhere is looked for there, if that is this machine, and nowhere else."""
-        rows = []
-        for row in self._rows.values():
-            where = parse_url(row.url) if row.local_ports else None
-            if where is None or where.scheme != "http" or not is_loopback(where.host):
-                continue
-            ports = row.local_ports if where.port in row.local_ports else (where.port,)
-            rows.append(msgspec.structs.replace(row, local_ports=ports))
-        return rows
 
     async def default(self) -> Choice:
         """Choose the model that answers where none is named, and say why.

@@ -116,6 +116,8 @@ class Gateway:
             registry: Where models are looked up.
         """
         self.settings = settings
+        if registry is not None and self.registry is not None:
+            registry.own_addresses |= self.registry.own_addresses
         self.registry = registry
         self.back_ends = RoutedBackEnds(self.catalog, registry, settings, self.seen)
         self.keys.configure(settings.key_digests)

@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from backstream.errors import ConfigurationError
+from backstream.registry.own import own_address
 from backstream.server.app import Gateway
 from backstream.server.gate import is_loopback
 from backstream.server.listener import Listener
@@ -125,6 +126,8 @@ async def serve_on(
         orders.on_reload.append(lambda: reload(app))
     listener = Listener(app, conduct.limits, tls=tls.context if tls is not None else None)
     listener.adopt(sockets)
+    if app.registry is not None and place.socket_path is None:  # it must not find itself on a usual port
+        app.registry.own_addresses |= {own_address(place.host, listener.port)}
     try:
         await listener.start()
         with orders.on_signals() if orders_from is None else orders.on_pipe(orders_from):
