@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 TEST_PROCESSES ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2) * 2)))
 
-.PHONY: help demo test fuzz fuzz-guided conformance check bench lock format clean coverage
+.PHONY: help demo test fuzz fuzz-guided conformance check bench bench-quick lock format clean coverage
 help:  ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
 
@@ -47,8 +47,12 @@ check: $(STAMP)  ## lint, types, architecture
 	$(BIN)/pyright
 	$(BIN)/python -m pytest -q tests/test_architecture.py
 
-bench: $(STAMP)  ## measure: CPU per event against the raw floor, media memory, weight
-	$(BIN)/python -m benchmarks
+bench: $(STAMP)  ## measure everything beside its peers, and write docs/performance.md: BENCH="--soak 10" for a long soak
+	$(BIN)/python -m benchmarks $(BENCH)
+	$(BIN)/python docs/generate_performance.py
+
+bench-quick: $(STAMP)  ## a minute of it: ours beside the raw floor and nginx
+	$(BIN)/python -m benchmarks --quick
 
 format: $(STAMP)  ## put the code into its house form
 	$(BIN)/ruff format .
@@ -60,4 +64,5 @@ lock: $(STAMP)  ## write the pinned, hash-locked requirements anew
 		--no-emit-trusted-host --no-emit-find-links --no-header --output-file $$name.txt $$name.in; done
 
 clean:  ## remove what the commands made
-	rm -rf $(VENV) .venv-conformance .venv-bench .venv-fuzz build dist .hypothesis .mypy_cache .ruff_cache .coverage benchmarks/results
+	rm -rf $(VENV) .venv-conformance .venv-bench .venv-fuzz build dist .hypothesis .mypy_cache .ruff_cache .coverage
+	git clean -fdXq benchmarks/results

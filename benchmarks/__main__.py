@@ -1,135 +1,120 @@
 """``make bench``: measure everything side by side, in one go, and print tables.
 
-Writes ``benchmarks/results/latest.json``. Figures of one run are to be compared with one another, not with those of
-another machine or hour: ratios are what counts. Programs that are compared with ours get environments of their own,
-``.venv-bench/<name>``, at the first run; ``python -m benchmarks --ours`` leaves them out.
+Writes ``benchmarks/results/<part>.json``, and all of it in ``summary.json``, of which ``docs/generate_performance.py``
+makes ``docs/performance.md``. Figures of one run are to be compared with one another, not with those of another machine
+or hour: ratios are what counts. Programs that are compared with ours get environments of their own at the first run,
+``.venv-bench/<name>``.
+
+``--ours`` leaves them out. ``--quick`` takes a subset of a minute, and writes only ``quick.json``. ``--soak MINUTES``
+says how long memory is watched (default half a minute). ``--only PART`` measures some parts anew, and keeps what
+``summary.json`` has of the others; it may be repeated.
 """
 
 from __future__ import annotations
 
-import importlib.metadata
+import datetime as dt
 import json
 import os
-import statistics
-import subprocess
+import platform
+import signal
 import sys
-import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+from benchmarks.backend_api import backend_api
 from benchmarks.chat import chat_cpu
-from benchmarks.clients import CLIENTS, LOADS
 from benchmarks.gateway import gateway
+from benchmarks.giant import giant
+from benchmarks.goals import goals
+from benchmarks.growth import growth
+from benchmarks.media import media
+from benchmarks.profiles import profiles
+from benchmarks.soak import minutes_of, soak
 from benchmarks.upstream import running
+from benchmarks.weight import weight
 
-ROOT = Path(__file__).parent.parent
-RUNS = 5
-MEBIBYTE = 1024 * 1024
+RESULTS = Path(__file__).parent / "results"
+SUMMARY = RESULTS / "summary.json"
+BUSY = 1.5
+QUICK_SOAK = 0.1
 
-
-def python(*arguments: str) -> dict[str, float]:
-    """Run a measurement in a process of its own."""
-    done = subprocess.run([sys.executable, "-m", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"{' '.join(arguments)} failed:\n{done.stderr}{done.stdout}")
-    return dict(json.loads(done.stdout))
+Part = Callable[[str], dict[str, Any]]
 
 
-def spread(values: list[float]) -> dict[str, float]:
-    """Median, lowest and highest."""
-    return {"median": statistics.median(values), "min": min(values), "max": max(values), "runs": len(values)}
+def parts_of(arguments: list[str]) -> dict[str, Part]:
+    """What is measured, in its order; each is given the port of the scripted upstream."""
+    peers, quick = "--ours" not in arguments, "--quick" in arguments
+    if quick:
+        return {
+            "client": lambda port: chat_cpu(port, peers=False, quick=True),
+            "gateway": lambda port: gateway(peers=False, quick=True),
+            "media": lambda port: media(port, peers=False, quick=True),
+            "giant": lambda port: giant(port, peers=False, quick=True),
+        }
+    every: dict[str, Part] = {
+        "weight": lambda port: weight(peers=peers),
+        "client": lambda port: chat_cpu(port, peers=peers),
+        "backend_api": backend_api,
+        "gateway": lambda port: gateway(peers=peers),
+        "media": lambda port: media(port, peers=peers),
+        "giant": lambda port: giant(port, peers=peers),
+        "growth": lambda port: growth(),
+        "soak": lambda port: soak(minutes_of(arguments)),
+        "profiles": lambda port: profiles(),
+    }
+    chosen = [arguments[at + 1] for at, word in enumerate(arguments) if word == "--only"]
+    return {name: part for name, part in every.items() if not chosen or name in chosen}
 
 
-def client_cpu(port: str) -> dict[str, dict[str, dict[str, float]]]:
-    """CPU microseconds of the client process per received event; the clients take turns."""
-    table: dict[str, dict[str, dict[str, float]]] = {}
-    print(
-        f"\nbackend-api stream: CPU µs per event, median of {RUNS} (lowest–highest), and ratio to the run's raw floor"
-    )
-    for load in LOADS:
-        figures: dict[str, list[float]] = {name: [] for name in CLIENTS}
-        for _ in range(RUNS):
-            for name in CLIENTS:
-                measured = python("benchmarks.clients", name, port, load)
-                figures[name].append(measured["cpu"] / measured["events"] * 1e6)
-        table[load] = {name: spread(values) for name, values in figures.items()}
-        ratios = [ours / floor for ours, floor in zip(figures["backstream"], figures["floor"], strict=True)]
-        table[load]["ratio"] = spread(ratios)
-        for name, figure in table[load].items():
-            unit = "×" if name == "ratio" else "µs"
-            print(f"  {load:32} {name:12} {figure['median']:7.2f} {unit} ({figure['min']:.2f}–{figure['max']:.2f})")
-    return table
-
-
-def media(port: str) -> dict[str, dict[str, dict[str, float]]]:
-    """Wall time, extra peak memory and worst stall for files of several sizes."""
-    table: dict[str, dict[str, dict[str, float]]] = {}
-    print("\nMedia: one file sent as a data URI, median of 3")
-    with tempfile.TemporaryDirectory() as folder:
-        base = statistics.median(python("benchmarks.media", port, "-")["peak_mib"] for _ in range(3))
-        for size in (1, 32, 100, 1000):
-            path = Path(folder) / f"{size}.mp4"
-            with path.open("wb") as file:
-                file.write(b"\0\0\0\x18ftypisom\0\0\0\0isommp42")
-                for _ in range(size):
-                    file.write(os.urandom(MEBIBYTE))
-            runs = [python("benchmarks.media", port, str(path)) for _ in range(3)]
-            path.unlink()
-            row = {
-                "wall": spread([run["wall"] for run in runs]),
-                "extra_peak_mib": spread([run["peak_mib"] - base for run in runs]),
-                "worst_stall_ms": spread([run["worst_stall_ms"] for run in runs]),
-            }
-            table[f"{size} MiB"] = row
-            print(
-                f"  {size:5} MiB  {row['wall']['median']:6.2f} s   +{row['extra_peak_mib']['median']:5.1f} MiB   "
-                f"worst stall {row['worst_stall_ms']['median']:5.1f} ms"
-            )
-    return table
-
-
-def weight() -> dict[str, float]:
-    """Import time, and what the base install brings."""
-    imports = []
-    for code in ("import backstream", "pass"):
-        best = float("inf")
-        for _ in range(20):
-            started = time.perf_counter()
-            subprocess.run([sys.executable, "-c", code], check=True)
-            best = min(best, time.perf_counter() - started)
-        imports.append(best * 1000)
-    names = ("backstream", "msgspec", "httptools", "uvicorn", "h11", "click")
-    size = 0
-    for name in names:
-        for file in importlib.metadata.files(name) or ():
-            path = Path(str(file.locate()))
-            if path.suffix != ".pyc" and path.is_file():
-                size += path.stat().st_size
-    size += sum(path.stat().st_size for path in (ROOT / "src").rglob("*.py"))
-    print(
-        f"\nWeight: import backstream {imports[0]:.0f} ms the whole process, best of 20 (bare: {imports[1]:.0f} ms); ",
-        end="",
-    )
-    print(f"base install {len(names)} distributions, {size / 1e6:.1f} MB without .pyc")
-    return {"import_ms": imports[0], "bare_ms": imports[1], "distributions": len(names), "megabytes": size / 1e6}
+def surroundings() -> dict[str, Any]:
+    """When and where something was measured, and how busy the machine was before."""
+    return {
+        "at": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "cores": os.cpu_count(),
+        "load_before": round(os.getloadavg()[0], 1),
+    }
 
 
 def main() -> None:
     """Measure, print, and write the results down."""
-    print(f"Python {sys.version.split()[0]}, {os.cpu_count()} cores")
+    arguments = sys.argv[1:]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
+    quick = "--quick" in arguments
+    RESULTS.mkdir(exist_ok=True)
+    results: dict[str, Any] = {"made": {}}
+    if "--only" in arguments and SUMMARY.exists():
+        results = json.loads(SUMMARY.read_text())
+    load = os.getloadavg()[0]
+    print(f"Python {platform.python_version()}, {os.cpu_count()} cores, load {load:.1f}", flush=True)
+    if load > BUSY:
+        print("Others are at work on this machine: compare figures of one turn only, or wait until it is idle.")
+    failed = []
     with running() as port:
-        results = {
-            "client_cpu": client_cpu(port),
-            "chat_cpu": (chat := chat_cpu(port, peers="--ours" not in sys.argv[1:])),
-            "media": media(port),
-            "weight": weight(),
-        }
-    results["gateway"] = gateways = gateway(peers="--ours" not in sys.argv[1:])
-    folder = ROOT / "benchmarks" / "results"
-    folder.mkdir(exist_ok=True)
-    (folder / "latest.json").write_text(json.dumps(results, indent=2) + "\n")
-    if chat["failed"] or gateways["failed"]:
-        raise SystemExit("a client or gateway of our own failed; see above")
+        for name, part in parts_of(arguments).items():
+            made, begun = surroundings(), time.perf_counter()
+            try:
+                found = part(port)
+            except SystemExit as error:  # the others are worth having all the same
+                print(f"  {name} failed: {error}", flush=True)
+                failed.append(name)
+                continue
+            results["made"][name] = made | {"seconds": round(time.perf_counter() - begun)}
+            failed += [name] if found.get("failed") else []
+            results[name] = {key: value for key, value in found.items() if key != "runs"}
+            (RESULTS / f"{name}.json").write_text(json.dumps(found, indent=2) + "\n")
+            target = RESULTS / "quick.json" if quick else SUMMARY
+            target.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
+    print("\nGoals")
+    for goal in goals(results):
+        if goal.met is not None or not quick:
+            met = {True: "met", False: "NOT MET", None: "–"}[goal.met]
+            print(f"  {met:8} {goal.what}: {goal.reached} ({goal.asked})")
+    if failed:
+        raise SystemExit(f"{', '.join(failed)}: something of our own failed; see above")
 
 
 if __name__ == "__main__":

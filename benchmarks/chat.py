@@ -18,17 +18,25 @@ from typing import Any
 
 from benchmarks.chat_clients import CLIENTS, LOADS
 from benchmarks.environments import ROOT, EnvironmentFailed, interpreter, last_line, pinned
+from benchmarks.figures import spread
 from benchmarks.upstream import chat_event, running
 
 FLOOR = "raw floor"
 OURS = ("backstream openai_chat", "backstream Client")
 PEERS = tuple(name for name in CLIENTS if name not in {FLOOR, *OURS})
-RUNS = 5
+ENVIRONMENTS = {"aiohttp by hand": "http-clients"}
+"""Whose environment has another name."""
+RUNS = {"1,000 paced streams": 3}
+"""Turns, by load; else :data:`USUAL_RUNS`."""
+USUAL_RUNS, QUICK_RUNS = 5, 2
+QUICK = ("coalesced", "200 paced streams")
 PEER_SECONDS = 25.0
 """Past this time in one load the others take no further turn; each has had one."""
 MEASURE_SECONDS = 120
-FEWER_EVENTS = {"litellm": 2_000}
+FEWER_EVENTS = {"litellm": 2_000, "pydantic-ai": 5_000}
 """Of one stream, for who is very slow."""
+FEWER_OF_MANY = {"1,000 paced streams": 20}
+"""Of each of many streams, for all others."""
 
 Row = dict[str, Any]
 
@@ -40,7 +48,9 @@ class MeasurementFailed(Exception):
 def events_of(name: str, load: str) -> int:
     """How many events each stream of a load has, for this client."""
     streams, events, *_ = LOADS[load]
-    return min(events, FEWER_EVENTS.get(name, events)) if streams == 1 else events
+    if streams == 1:
+        return min(events, FEWER_EVENTS.get(name, events))
+    return FEWER_OF_MANY.get(load, events) if name in PEERS else events
 
 
 def surroundings(home: str) -> dict[str, str]:
@@ -85,7 +95,7 @@ class Field:
     def set_up(self, name: str) -> None:
         """Make a foreign client's environment, or leave the client out."""
         try:
-            self.pythons[name] = str(interpreter(name))
+            self.pythons[name] = str(interpreter(environment(name)))
         except EnvironmentFailed as error:
             self.leave_out(name, f"could not be set up: {error}")
 
@@ -111,14 +121,19 @@ class Field:
 
 def label(name: str) -> str:
     """A client's name, with its version where it is foreign."""
-    return f"{name} {pinned(name)}" if name in PEERS else name
+    return f"{name} {pinned(environment(name))}" if name in PEERS else name
 
 
-def take_turns(field: Field, port: str, load: str) -> dict[str, list[dict[str, Any]]]:
+def environment(name: str) -> str:
+    """The environment of a foreign client."""
+    return ENVIRONMENTS.get(name, name)
+
+
+def take_turns(field: Field, port: str, load: str, turns: int) -> dict[str, list[dict[str, Any]]]:
     """Measure everybody under one load; a turn's figures are compared with the floor of the same turn."""
     runs: dict[str, list[dict[str, Any]]] = {}
     peers_spent = 0.0
-    for _ in range(RUNS):
+    for _ in range(turns):
         floor: float | None = None
         peers_rest = peers_spent > PEER_SECONDS
         for name in tuple(field.pythons):
@@ -139,9 +154,8 @@ def take_turns(field: Field, port: str, load: str) -> dict[str, list[dict[str, A
 
 def summary(runs: list[dict[str, Any]]) -> Row:
     """What the table shows of one client under one load."""
-    figures = [run["us"] for run in runs]
-    row: Row = {"median": statistics.median(figures), "min": min(figures), "max": max(figures), "runs": len(runs)}
-    row["ratio"] = statistics.median(run["ratio"] for run in runs)
+    row: Row = spread([run["us"] for run in runs])
+    row["ratio"] = spread([run["ratio"] for run in runs if "ratio" in run] or [float("nan")])
     row["wall"] = statistics.median(run["wall"] for run in runs)
     row["events"] = runs[0]["events"]
     return row
@@ -157,23 +171,24 @@ def show(load: str, table: dict[str, Row]) -> None:
         spread = f"({row['min']:.2f}–{row['max']:.2f})"
         beside = f"{row['median'] / ours:7.1f} × ours" if ours and name in PEERS else ""
         amount = f"{row['events']:6} events in {row['wall']:.2f} s, runs: {row['runs']}"
-        figures = f"{row['median']:8.2f} µs {spread:17} {row['ratio']:7.2f} × floor {beside:14}"
+        figures = f"{row['median']:8.2f} µs {spread:17} {row['ratio']['median']:7.2f} × floor {beside:14}"
         print(f"  {label(name):24} {figures} {amount}", flush=True)
 
 
-def chat_cpu(port: str, *, peers: bool = True) -> dict[str, Any]:
+def chat_cpu(port: str, *, peers: bool = True, quick: bool = False) -> dict[str, Any]:
     """CPU microseconds of the client process per received event, under every load."""
     print(f"\nOpenAI chat stream, {len(chat_event(0))} bytes an event: CPU µs per event, median (lowest–highest)")
     field = Field(peers=peers)
     table: dict[str, Any] = {}
-    for load in LOADS:
-        table[load] = {name: summary(runs) for name, runs in take_turns(field, port, load).items()}
+    for load in QUICK if quick else LOADS:
+        turns = QUICK_RUNS if quick else RUNS.get(load, USUAL_RUNS)
+        table[load] = {name: summary(runs) for name, runs in take_turns(field, port, load, turns).items()}
         show(load, table[load])
     return {
         "failed": field.failed,
         "loads": table,
         "left_out": field.reasons,
-        "versions": {name: pinned(name) for name in PEERS},
+        "versions": {name: pinned(environment(name)) for name in PEERS},
     }
 
 

@@ -22,6 +22,7 @@ LOADS = {
     "coalesced": (1, 20_000, 50, 0.0),
     "one a packet": (1, 20_000, 1, 0.0),
     "200 paced streams": (200, 100, 1, 0.02),
+    "1,000 paced streams": (1_000, 50, 1, 0.2),
 }
 MODEL = "bench"
 MESSAGES = [{"role": "user", "content": "Go on."}]
@@ -30,10 +31,10 @@ Stream = Callable[[list[str]], Awaitable[None]]
 """Receive one stream and append its texts, a piece for each event."""
 
 
-def base_path(load: str, events: int, framing: str = "packet") -> str:
+def base_path(load: str, events: int, framing: str = "packet", mode: str = "chat") -> str:
     """The path, to be put before ``/chat/completions``, that asks the upstream for a load."""
     _, _, packet, pause = LOADS[load]
-    return f"/chat/events={events}&packet={packet}&pause={pause}&framing={framing}/v1"
+    return f"/{mode}/events={events}&packet={packet}&pause={pause}&framing={framing}/v1"
 
 
 def floor(port: int, load: str, events: int) -> Stream:
@@ -112,6 +113,63 @@ def backstream_client(port: int, load: str, events: int) -> Stream:
     return stream
 
 
+def aiohttp_by_hand(port: int, load: str, events: int) -> Stream:
+    """What one would write by hand on aiohttp, well: whole reads, split, decoded by type; one session for all."""
+    import aiohttp
+    import msgspec
+
+    delta = msgspec.defstruct("Delta", [("content", str, "")])
+    choice = msgspec.defstruct("Choice", [("delta", delta)])
+    completion: Any = msgspec.defstruct("Completion", [("choices", list[choice])])  # type: ignore[valid-type]
+    decode = msgspec.json.Decoder(completion).decode
+    url = f"http://127.0.0.1:{port}{base_path(load, events)}/chat/completions"
+    sessions: list[Any] = []
+
+    async def stream(texts: list[str]) -> None:
+        if not sessions:
+            sessions.append(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)))
+        rest = b""
+        async with sessions[0].post(url, json={"model": MODEL, "messages": MESSAGES, "stream": True}) as response:
+            async for data in response.content.iter_any():
+                *found, rest = (rest + data).split(b"\n\n")
+                for event in found:
+                    said = event[event.index(b"data: ") + 6 :]
+                    if said != b"[DONE]":
+                        texts.append(decode(said).choices[0].delta.content)
+
+    return stream
+
+
+def anthropic(port: int, load: str, events: int) -> Stream:
+    """The official library of Anthropic, on events of its own kind; one client for all streams."""
+    from anthropic import AsyncAnthropic
+
+    base = f"http://127.0.0.1:{port}{base_path(load, events, mode='claude').removesuffix('/v1')}"
+    client: Any = AsyncAnthropic(api_key="unused", base_url=base)
+
+    async def stream(texts: list[str]) -> None:
+        answer = await client.messages.create(model=MODEL, messages=MESSAGES, max_tokens=9, stream=True)
+        texts += [event.delta.text async for event in answer if event.type == "content_block_delta"]
+
+    return stream
+
+
+def pydantic_ai(port: int, load: str, events: int) -> Stream:
+    """An agent of pydantic-ai, without tools, on its OpenAI model; one agent for all streams."""
+    from pydantic_ai import Agent
+    from pydantic_ai.models.openai import OpenAIChatModel
+    from pydantic_ai.providers.openai import OpenAIProvider
+
+    base = f"http://127.0.0.1:{port}{base_path(load, events)}"
+    agent: Any = Agent(OpenAIChatModel(MODEL, provider=OpenAIProvider(base_url=base, api_key="unused")))
+
+    async def stream(texts: list[str]) -> None:
+        async with agent.run_stream("Go on.") as answer:
+            texts += [text async for text in answer.stream_text(delta=True, debounce_by=None)]
+
+    return stream
+
+
 def openai_python(port: int, load: str, events: int) -> Stream:
     """The official library of OpenAI; one client for all streams."""
     from openai import AsyncOpenAI
@@ -174,7 +232,10 @@ CLIENTS: dict[str, Callable[[int, str, int], Stream]] = {
     "raw floor": floor,
     "backstream openai_chat": backstream_dialect,
     "backstream Client": backstream_client,
+    "aiohttp by hand": aiohttp_by_hand,
     "openai-python": openai_python,
+    "anthropic": anthropic,
+    "pydantic-ai": pydantic_ai,
     "any-llm": any_llm,
     "litellm": litellm,
     "g4f": g4f,

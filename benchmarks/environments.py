@@ -23,13 +23,17 @@ class EnvironmentFailed(Exception):
     """An environment could not be made; the text is the reason, in one line."""
 
 
-def interpreter(name: str) -> Path:
+def interpreter(name: str, requirements: Path | None = None) -> Path:
     """Give the interpreter of an environment, making that where it is missing or older than its requirements.
+
+    Args:
+        name: The environment's.
+        requirements: What goes into it; ``None`` for the file of its name in ``benchmarks/requirements``.
 
     Raises:
         EnvironmentFailed: It could not be made, for instance without a network.
     """
-    requirements = REQUIREMENTS / f"{name}.txt"
+    requirements = requirements or REQUIREMENTS / f"{name}.txt"
     folder = FOLDER / name
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     wanted = f"{sys.version} {hashlib.sha256(requirements.read_bytes()).hexdigest()}"

@@ -11,7 +11,6 @@ import contextlib
 import json
 import os
 import signal
-import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.environments import EnvironmentFailed, last_line
+from benchmarks.figures import cell, spread
 from benchmarks.gateway_programs import FLOOR, GATEWAYS, LITELLM, ROOT, UVLOOP, Prepare, Ready, label, started
 from benchmarks.gateway_upstream import running
 
@@ -33,6 +33,7 @@ LOADS: dict[str, Measured] = {
     "crowd": {"kind": "streams", "streams": 500, "events": 200, "packet": 1, "pause": 50, "ramp": 1.0},
     "whole": {"kind": "whole", "streams": 20, "events": 50},
     "latency": {"kind": "pairs", "streams": 5, "events": 10, "packet": 1, "pause": 10, "turns": 20},
+    "thousand": {"kind": "streams", "streams": 1_000, "events": 50, "packet": 1, "pause": 100, "ramp": 1.0},
 }
 IDLE: Measured = {"kind": "idle", "streams": 500}
 """Held by a gateway that has done nothing else, since memory that was used once is used again."""
@@ -40,11 +41,13 @@ TITLES = {
     "paced": "100 streams × 100 events, one every 20 ms",
     "coalesced": "one stream of 20,000 events, 50 a packet",
     "crowd": "500 streams × 200 events, one every 50 ms, the first ones within a second",
+    "thousand": "1,000 streams × 50 events, one every 100 ms, the first ones within a second",
     "whole": "1,000 whole answers of 2 KB, 20 at a time",
     "latency": "5 streams at a time, 10 ms between events, in turns with the upstream itself",
     "idle": "500 streams that are open and silent",
 }
-QUICK: dict[str, Measured] = {"crowd": {"events": 60}, "latency": {"turns": 6}}
+QUICK: dict[str, Measured] = {"paced": {}, "latency": {"turns": 6}}
+"""What is measured where time is short, and what is less of it."""
 LITELLM_LOADS: dict[str, Measured] = {"coalesced": {"events": 2_000}, "whole": {"events": 10}, "latency": {"turns": 4}}
 LITELLM_ROUNDS = {"paced": 2, "coalesced": 2, "whole": 2, "latency": 2}
 """It is slow, and what it cannot keep up with would only measure a queue."""
@@ -68,7 +71,8 @@ class Field:
             for _ in range(again):
                 with started(prepare, upstream) as ready:
                     self.starts.setdefault(name, []).append(ready.start_seconds)
-                    self.keep(name, "idle", send(IDLE, ready, upstream))
+                    if not self.quick:
+                        self.keep(name, "idle", send(IDLE, ready, upstream))
             ready = stack.enter_context(started(prepare, upstream))
         except EnvironmentFailed as error:
             self.leave_out(name, f"could not be set up: {error}")
@@ -85,7 +89,7 @@ class Field:
 
     def turn(self, name: str, load: str, upstream: int) -> None:
         """Measure a gateway once under a load."""
-        changes = {**(QUICK.get(load, {}) if self.quick else {})}
+        changes = {**(QUICK[load] if self.quick else {})}
         if name == LITELLM:
             changes |= LITELLM_LOADS.get(load, {})
         self.keep(name, load, send({**LOADS[load], **changes}, self.ready[name], upstream))
@@ -129,7 +133,7 @@ def send(order: Measured, to: Ready, upstream: int) -> Measured:
 def take_turns(field: Field, rounds: int, upstream: int) -> None:
     """Measure everybody under every load, in turns; the first round only warms up."""
     for turn in range(rounds):
-        for load in LOADS:
+        for load in QUICK if field.quick else LOADS:
             for name in tuple(field.ready):
                 if name == LITELLM and turn >= LITELLM_ROUNDS.get(load, 0):
                     continue
@@ -142,25 +146,34 @@ def kept(load: str, runs: Sequence[Measured]) -> Sequence[Measured]:
     return runs if load == "idle" else runs[1:] or runs
 
 
-def spread(values: Sequence[float]) -> dict[str, float]:
-    """Median, lowest and highest."""
-    return {"median": statistics.median(values), "min": min(values), "max": max(values), "runs": len(values)}
-
-
 def _cpu(run: Measured) -> float:
     return float(run["cpu"] / run["events"] * 1e6)
+
+
+def _steady(run: Measured) -> float:
+    return float(run["steady_cpu"] / max(run["steady_events"], 1) * 1e6)
 
 
 FIGURES: dict[str, Mapping[str, Callable[[Measured], float]]] = {
     "paced": {
         "cpu_us": _cpu,
+        "steady_us": _steady,
         "per_second": lambda run: run["events"] / run["wall"],
         "delay_p50_ms": lambda run: run["delay_p50"],
         "delay_p99_ms": lambda run: run["delay_p99"],
     },
     "coalesced": {"cpu_us": _cpu, "per_second": lambda run: run["events"] / run["wall"]},
+    "thousand": {
+        "cpu_us": _cpu,
+        "steady_us": _steady,
+        "per_second": lambda run: run["events"] / run["wall"],
+        "delay_p99_ms": lambda run: run["delay_p99"],
+        "latest_ms": lambda run: run["latest"],
+        "late": lambda run: run["late"],
+    },
     "crowd": {
         "cpu_us": _cpu,
+        "steady_us": _steady,
         "per_second": lambda run: run["events"] / run["wall"],
         "delay_p99_ms": lambda run: run["delay_p99"],
         "latest_ms": lambda run: run["latest"],
@@ -192,6 +205,10 @@ def summary(field: Field) -> dict[str, Any]:
                 row["ratio"] = spread(
                     [_cpu(run) / _cpu(other) for run, other in zip(kept(load, runs), kept(load, floor), strict=False)]
                 )
+            if "steady_us" in row and floor:
+                row["steady_ratio"] = spread(
+                    [_steady(one) / _steady(two) for one, two in zip(kept(load, runs), kept(load, floor), strict=False)]
+                )
             table[load][name] = row
     return table
 
@@ -199,6 +216,8 @@ def summary(field: Field) -> dict[str, Any]:
 HEADS = {
     "cpu_us": "CPU µs per event",
     "ratio": "× nginx",
+    "steady_us": "… without opening",
+    "steady_ratio": "× nginx ",
     "per_second": "events/s",
     "delay_p50_ms": "event p50 ms",
     "delay_p99_ms": "event p99 ms",
@@ -220,24 +239,11 @@ def markdown(field: Field, table: Mapping[str, Any]) -> str:
         heads = [HEADS[name].replace("event", "answer") if load == "whole" else HEADS[name] for name in columns]
         added = ", added" if load == "latency" else ""
         lines += ["", f"**{TITLES[load]}{added}**", "", f"| | {' | '.join(heads)} |", f"|---|{'--:|' * len(columns)}"]
-        lines += [f"| {label(name)} | {' | '.join(_cell(row.get(c)) for c in columns)} |" for name, row in rows.items()]
+        lines += [f"| {label(name)} | {' | '.join(cell(row.get(c)) for c in columns)} |" for name, row in rows.items()]
     lines += ["", "**From the start to the first 200**", "", "| | seconds |", "|---|--:|"]
-    lines += [f"| {label(name)} | {_cell(spread(values))} |" for name, values in field.starts.items()]
+    lines += [f"| {label(name)} | {cell(spread(values))} |" for name, values in field.starts.items()]
     lines += ["", *(f"{name} left out: {reason}" for name, reason in field.reasons.items())]
     return "\n".join(lines)
-
-
-def _cell(figure: Mapping[str, float] | None) -> str:
-    if figure is None:
-        return "–"
-    texts = [_number(figure[part]) for part in ("median", "min", "max")]
-    return texts[0] if figure["runs"] == 1 else f"{texts[0]} ({texts[1]}–{texts[2]})"
-
-
-def _number(value: float) -> str:
-    if abs(value) >= 100 or value == int(value):
-        return f"{value:,.0f}"
-    return f"{value:.2f}" if abs(value) < 10 else f"{value:.1f}"
 
 
 def gateway(*, peers: bool = True, quick: bool = False, uvloop: bool = False) -> dict[str, Any]:

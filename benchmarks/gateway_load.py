@@ -61,6 +61,7 @@ class Client(asyncio.Protocol):
         """Send a request; the future is done when its answer is."""
         self.clear()
         self.done = self.loop.create_future()
+        self.begun = self.loop.create_future()
         messages = [{"role": "user", "content": load}]
         body = json.dumps({"model": self.order["model"], "messages": messages, "stream": stream}).encode()
         head = (
@@ -181,6 +182,7 @@ async def streams(order: Order) -> dict[str, Any]:
     cpu, begun = cpu_seconds(processes), microseconds()
     load = f"load:{events},{packet},{pause}"
     await spread_out(clients, order.get("ramp", pause / 1000), lambda client: client.ask(load, stream=True))
+    steady = asyncio.ensure_future(while_all_run(clients, processes))
     await asyncio.gather(*(client.done for client in clients))
     cpu, wall = cpu_seconds(processes) - cpu, (microseconds() - begun) / 1e6
     close(clients)
@@ -192,7 +194,16 @@ async def streams(order: Order) -> dict[str, Any]:
     late = {"late": sum(each > LATE_MICROSECONDS for each in under_way), "latest": max(under_way, default=0) / 1000}
     received = sum(len(client.numbers) for client in clients)
     figures = {"cpu": cpu, "wall": wall, "events": received, "reads": sum(client.reads for client in clients)}
-    return {**figures, **latency(clients), **late, "faults": faults}
+    return {**figures, **latency(clients), **late, **await steady, "faults": faults}
+
+
+async def while_all_run(clients: Sequence[Client], processes: Sequence[int]) -> dict[str, float]:
+    """CPU time, and events, from when every stream has begun until the first is over: without the cost of opening."""
+    await asyncio.gather(*(client.begun for client in clients))
+    cpu, before = cpu_seconds(processes), sum(len(client.numbers) for client in clients)
+    await asyncio.wait([client.done for client in clients], return_when=asyncio.FIRST_COMPLETED)
+    events = sum(len(client.numbers) for client in clients) - before
+    return {"steady_cpu": cpu_seconds(processes) - cpu, "steady_events": events}
 
 
 async def whole(order: Order) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """The scripted upstream of the benchmarks: one process of its own, so that its CPU time is nobody else's.
 
 Speaks just enough HTTP: whatever is POSTed, the path says what to answer, ``/<mode>/…``, and the query how much of it.
-Mode ``chat`` answers as an OpenAI-compatible server; as clients append to their base URL, and some drop its query, the
+Modes ``chat`` and ``giant`` answer as an OpenAI-compatible server, the latter with one event of so many ``megabytes``,
+mode ``claude`` as Anthropic's; as clients append to their base URL, and some drop its query, the
 second part of the path may stand for the query: ``/chat/events=20&packet=5/v1/chat/completions``.
 Run as a module it prints its port on one line and serves until its standard input closes.
 """
@@ -41,6 +42,31 @@ def chat_event(number: int) -> bytes:
     return CHAT % (b'{"content":"%b"}' % word(number).encode(), b"null")
 
 
+CLAUDE = (
+    b'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,'
+    b'"delta":{"type":"text_delta","text":"%b"},"filler":"............................"}\n\n'
+)
+CLAUDE_BEFORE = (
+    b'event: message_start\ndata: {"type":"message_start","message":{"id":"msg_01Bench","type":"message",'
+    b'"role":"assistant","model":"bench","content":[],"stop_reason":null,"stop_sequence":null,'
+    b'"usage":{"input_tokens":9,"output_tokens":1}}}\n\n'
+    b'event: content_block_start\ndata: {"type":"content_block_start","index":0,'
+    b'"content_block":{"type":"text","text":""}}\n\n'
+)
+CLAUDE_BEHIND = (
+    b'event: content_block_stop\ndata: {"type":"content_block_stop","index":0}\n\n'
+    b'event: message_delta\ndata: {"type":"message_delta","delta":{"stop_reason":"end_turn","stop_sequence":null},'
+    b'"usage":{"output_tokens":100}}\n\n'
+    b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+)
+
+
+def claude_event(number: int) -> bytes:
+    """One event of about 180 bytes, as Anthropic's server frames it."""
+    return CLAUDE % word(number).encode()
+
+
+GIANT_STEP = 1 << 18
 FINISH = b'event: finish\ndata: {"type": "finish", "finish": {"reason": "stop"}}\n\n'
 
 MODES: dict[str, tuple[bytes, Callable[[int], bytes], bytes]] = {
@@ -51,7 +77,10 @@ MODES: dict[str, tuple[bytes, Callable[[int], bytes], bytes]] = {
         chat_event,
         CHAT % (b"{}", b'"stop"') + b"data: [DONE]\n\n",
     ),
+    "claude": (CLAUDE_BEFORE, claude_event, CLAUDE_BEHIND),
 }
+IN_PATH = {"chat", "claude", "giant"}
+"""Modes whose second part of the path stands for the query."""
 
 
 def chunk(data: bytes) -> bytes:
@@ -68,9 +97,9 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
             target = head.split(b" ", 2)[1].decode()
             path, _, query = target.partition("?")
             mode, *parts = path.strip("/").split("/")
-            query = parts[0] if mode == "chat" else query
+            query = parts[0] if mode in IN_PATH else query
             wanted = {name: values[0] for name, values in urllib.parse.parse_qs(urllib.parse.unquote(query)).items()}
-            await stream(writer, mode, wanted)
+            await (giant(writer, wanted) if mode == "giant" else stream(writer, mode, wanted))
             if wanted.get("framing") == "close":
                 break
     except (asyncio.IncompleteReadError, ConnectionError):
@@ -113,6 +142,23 @@ async def stream(writer: asyncio.StreamWriter, mode: str, wanted: dict[str, str]
         await writer.drain()
         await asyncio.sleep(pause)
     writer.write(behind if framing == "close" else chunk(behind) + b"0\r\n\r\n")
+    await writer.drain()
+
+
+async def giant(writer: asyncio.StreamWriter, wanted: dict[str, str]) -> None:
+    """Write one event that is as large as is wanted."""
+    before, _, behind = MODES["chat"]
+    start, end = (CHAT % (b'{"content":"^"}', b"null")).split(b"^")
+    size = int(wanted["megabytes"]) * 1_000_000
+    is_closing = wanted.get("framing") == "close"
+    coding = b"Connection: close\r\n" if is_closing else b"Transfer-Encoding: chunked\r\n"
+    frame = bytes if is_closing else chunk
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n" + coding + b"\r\n")
+    writer.write(frame(before + start))
+    for first in range(0, size, GIANT_STEP):
+        writer.write(frame(b"a" * min(GIANT_STEP, size - first)))
+        await writer.drain()
+    writer.write(frame(end + behind) + (b"" if is_closing else b"0\r\n\r\n"))
     await writer.drain()
 
 
