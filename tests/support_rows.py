@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import dataclasses
 import json
@@ -11,13 +12,26 @@ from typing import Any, Final
 import msgspec
 import pytest
 
-from backstream import AsyncResult, CallOptions, DialectProvider, RawResponse
+from backstream import (
+    AsyncResult,
+    BackstreamError,
+    CallOptions,
+    Deadlines,
+    DialectProvider,
+    RawResponse,
+    Recovery,
+)
+from backstream.providers.result import BlockSource
 from backstream.providers.rows_shape import Row
 from backstream.reply import End
 from backstream.request import Request
+from backstream.resilience.route import Ask, ask_with
+from backstream.resilience.stack import build_stack
+from backstream.resilience.states import RouteStates
 from backstream.server import Settings, create_app
 from backstream.testing.upstream import ReadRequest, ScriptedUpstream, Step
 from backstream.transport.pool import aclose_pools
+from support_routes import Sleeps
 from support_server import Answer, Running, running
 from support_transport import chunk
 
@@ -231,8 +245,9 @@ async def ask(asked: DialectProvider) -> Outcome:
     chunks: list[RawResponse] = []
     error: Exception | None = None
     try:
-        async for piece in answer:
-            chunks.append(piece)
+        async with asyncio.timeout(30):  # a guard against hanging, not a measure
+            async for piece in answer:
+                chunks.append(piece)
     except Exception as raised:
         error = raised
     return Outcome(chunks, error, answer.end)
@@ -265,6 +280,63 @@ def check(fault: Fault, outcome: Outcome) -> None:
     assert list(error.received) == outcome.chunks
     assert outcome.end is not None
     assert outcome.end.state == fault.state
+
+
+# --- asked again ------------------------------------------------------------------------------------------------------
+
+
+class ProviderRoute:
+    """A provider as a route; a :class:`backstream.resilience.route.Route` that counts how often it was asked."""
+
+    name = "work/m"
+    takes_prefix = False
+
+    def __init__(self, asked: DialectProvider) -> None:
+        self._asked = asked
+        self.count = 0
+
+    async def open(self, ask: Ask) -> BlockSource:
+        """Ask the provider."""
+        self.count += 1
+        return await self._asked.create_async_generator("m", HI, stream=True, options=ask.options).open_source()
+
+
+@dataclasses.dataclass
+class Attempts:
+    """What came of asking for as long as that made sense: text, error, how often, and the waits."""
+
+    text: str
+    error: Any
+    count: int
+    waits: Sequence[float]
+
+
+async def ask_again(asked: DialectProvider, *, chance: float = 1.0, total: float | None = None) -> Attempts:
+    """Ask as the client and the gateway do, with what they do by default; waits take no time."""
+    route, sleeps = ProviderRoute(asked), Sleeps()
+    stack = build_stack([route], Recovery(), RouteStates(), sleep=sleeps, random=lambda: chance)
+    said: list[str] = []
+    error: BackstreamError | None = None
+    try:
+        async with asyncio.timeout(30):  # a guard against hanging, not a measure
+            await _read(await stack.open(ask_with(CallOptions(deadlines=Deadlines(total=total)))), said)
+    except BackstreamError as raised:
+        error = raised
+    return Attempts("".join(said), error, route.count, sleeps.seconds)
+
+
+async def _read(source: BlockSource, said: list[str]) -> None:
+    try:
+        while True:
+            for item in await source.read_block():
+                if not isinstance(item, End):
+                    said.append(str(item))
+                elif item.error is not None:
+                    raise item.error
+                else:
+                    return
+    finally:
+        await source.aclose()
 
 
 # --- through a gateway ------------------------------------------------------------------------------------------------
@@ -335,10 +407,15 @@ DOORS: Final = (
 )
 
 
+ASKING_AGAIN: Final = tuple(door for door in DOORS if not door.name.startswith("backend_api"))
+"""Those behind which a provider of the application is a route; the backend-api's asks it once, as its own class."""
+
+
 @contextlib.asynccontextmanager
 async def serving(asked: DialectProvider, **settings: Any) -> AsyncIterator[Running]:
     """Run a gateway before a provider."""
     app = create_app({"work": asked}, Settings(**{"keys_file": None, **settings}))
+    app.back_ends.random = lambda: 0.0  # it asks again at once
     async with running(app=app) as server:
         yield server
         await aclose_pools()
