@@ -76,6 +76,10 @@ def test_without_a_file_the_defaults_hold(run: Run, tmp_path: Path) -> None:
         ),
         ("[providers.a]\nextends = 'b'\n", ["my.toml:2: providers.a.extends names no known provider"]),
         ("[server]\nkeys_file = 'keys.json'\n", ["keys.json is no key file"]),
+        (
+            "[providers.openai]\nkey_file = 'none.key'\n",
+            ["my.toml:2: providers.openai.key_file is wrong: the key file none.key cannot be read"],
+        ),
     ],
 )
 def test_a_line_for_each_thing_that_is_wrong(run: Run, tmp_path: Path, text: str, lines: list[str]) -> None:

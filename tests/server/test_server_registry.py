@@ -12,7 +12,7 @@ import pytest
 
 from backstream.providers.dialect_provider import DialectProvider
 from backstream.providers.rows_shape import Row
-from backstream.registry.config import Config
+from backstream.registry.config import Config, ProviderConfig
 from backstream.registry.registry import Registry
 from backstream.server import Settings, create_app
 from backstream.testing.upstream import ReadRequest, ScriptedUpstream, Send
@@ -173,6 +173,19 @@ async def test_a_key_that_the_server_lacks_is_no_fault_of_the_client(
     assert "this server has no key for work" in answer.message
     assert "UNSET_KEY" not in answer.message
     assert "api_key" not in answer.message
+
+
+async def test_a_key_file_that_is_gone_is_told_to_the_log_alone(
+    home: dict[str, str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = Config(providers={"openai": ProviderConfig(key_file=tmp_path / "gone.key")})
+    registry = Registry(config, home, probe=nobody)
+    assert "openai" not in registry.keyed()
+    async with running(app=create_app(None, Settings(keys_file=None), registry=registry)) as server:
+        answer = await server.ask("POST", "/v1/chat/completions", {"model": "openai/gpt-5", **CHAT})
+    assert (answer.status, "this server has no key for openai" in answer.message) == (503, True)
+    assert "gone.key" not in answer.message
+    assert any("gone.key cannot be read" in record.getMessage() for record in caplog.records)
 
 
 async def test_a_provider_given_without_its_key_is_told_in_the_same_way() -> None:

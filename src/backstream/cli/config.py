@@ -88,12 +88,14 @@ def _serve_in_thought(config: Config, problems: list[ConfigurationError]) -> Loa
     from backstream.cli.serving import place_of, served
     from backstream.server.app import create_app
     from backstream.server.configured import doubtful_routes
+    from backstream.server.doubts import unusable_key_files
     from backstream.server.run import check_exposure
     from backstream.server.tls import ServerTLS
 
     loaded = served(config)
     assert loaded.registry is not None
     problems += doubtful_routes(config, loaded.registry.providers())
+    problems += unusable_key_files(config)
     app = create_app(None, msgspec.structs.replace(loaded.settings, state_file=None), registry=loaded.registry)
     place = place_of(config.server)
     with _noted(problems, config, "host"):

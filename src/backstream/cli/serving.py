@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -16,6 +16,7 @@ from backstream.registry.config import Config, load_config
 from backstream.registry.registry import Registry
 from backstream.registry.server_config import ServerConfig
 from backstream.server.configured import configured_settings, doubtful_routes
+from backstream.server.doubts import unusable_key_files
 from backstream.server.place import Place
 from backstream.server.reload import Loaded
 from backstream.server.tls import TLSFiles
@@ -47,10 +48,18 @@ def load_served(path: Path | None, *, with_registry: bool = True, **given: Any) 
         ConfigurationError: The configuration cannot be read, or is wrong.
     """
     loaded = served(load_config(path), with_registry=with_registry, **given)
-    if loaded.registry is not None and loaded.config.routes:
-        for doubt in doubtful_routes(loaded.config, loaded.registry.providers()):
-            _LOGGER.warning("%s", doubt)
+    for doubt in _doubts(loaded):
+        _LOGGER.warning("%s", doubt)
     return loaded
+
+
+def _doubts(loaded: Loaded) -> Iterator[ConfigurationError]:
+    """Give what does not keep a gateway from serving, but will refuse its clients."""
+    config, registry = loaded.config, loaded.registry
+    if registry is not None:
+        if config.routes:  # else no plug-in is looked up
+            yield from doubtful_routes(config, registry.providers())
+        yield from unusable_key_files(config)
 
 
 def served(config: Config, *, with_registry: bool = True, **given: Any) -> Loaded:

@@ -18,7 +18,7 @@ from backstream.providers.table import Row
 from backstream.registry.config import FILE_NAME, ProviderConfig
 from backstream.transport.url import parse_url
 
-__all__ = ["KEYRING_SERVICE", "find_key", "key_in_sight"]
+__all__ = ["KEYRING_SERVICE", "find_key", "key_in_sight", "read_key_file"]
 
 _LOGGER: Final = logging.getLogger("backstream.registry")
 KEYRING_SERVICE: Final = "backstream"
@@ -26,12 +26,12 @@ KEYRING_SERVICE: Final = "backstream"
 
 
 def key_in_sight(row: Row, settings: ProviderConfig | None, environ: Mapping[str, str]) -> str | None:
-    """Say where a key of a provider is, without reading a file or the keyring; ``None`` where none is seen."""
+    """Say where a key of a provider is, without reading its file or the keyring; ``None`` where none is seen."""
     if settings is not None:
         if settings.key is not None:
             return "a key is configured"
         if settings.key_file is not None:
-            return "a key file is configured"
+            return "a key file is configured" if os.access(settings.key_file, os.R_OK) else None
         if settings.key_variable is not None:
             return f"{settings.key_variable} is set" if environ.get(settings.key_variable, "").strip() else None
     found = next((name for name in row.key_variables if environ.get(name, "").strip()), None)
@@ -94,12 +94,17 @@ async def _configured(settings: ProviderConfig | None, environ: Mapping[str, str
     if settings is None:
         return None
     if settings.key_file is not None:
-        return await asyncio.to_thread(_read_file, settings.key_file)
+        return await asyncio.to_thread(read_key_file, settings.key_file)
     variable = settings.key_variable
     return settings.key if variable is None else environ.get(variable, "").strip() or None
 
 
-def _read_file(path: Path) -> str:
+def read_key_file(path: Path) -> str:
+    """Read the key of a provider from its file.
+
+    Raises:
+        ConfigurationError: The file cannot be read, or holds no key.
+    """
     try:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
@@ -12,7 +13,13 @@ import msgspec
 from backstream.dialects.base import Dialect
 from backstream.dialects.names import dialect_for
 from backstream.dialects.relay import relay_for
-from backstream.errors import MissingKeyError, ProviderError, UnavailableError, UnsupportedFeatureError
+from backstream.errors import (
+    ConfigurationError,
+    MissingKeyError,
+    ProviderError,
+    UnavailableError,
+    UnsupportedFeatureError,
+)
 from backstream.models import ModelInfo
 from backstream.options import CallOptions
 from backstream.providers.backend_api import BackendApi
@@ -30,6 +37,7 @@ from backstream.server.wishes import Wishes
 
 __all__ = ["BackEnd", "BackEnds", "render_options", "with_own_keys"]
 
+_LOGGER: Final = logging.getLogger("backstream.server")
 _TAKING_OPTIONS: Final = (
     BackendApi.create_async_generator.__func__,  # type: ignore[attr-defined]
     DialectProvider.create_async_generator,
@@ -205,8 +213,19 @@ class BackEnds:
             return BackEnd(first.name, first.provider, first.resolve(model), is_known=False)
         target = await self._registry.resolve(model)
         with with_own_keys(target.provider):
-            provider = await self._registry.provider(target.provider)
+            provider = await self._provider(self._registry, target.provider)
         return BackEnd(target.provider, provider, target.model, is_known=self._registry.knows(target) or None)
+
+    async def _provider(self, registry: Registry, name: str) -> Any:
+        """Return a provider of the registry; why its key file gives no key is for the log, since it names the file."""
+        try:
+            return await registry.provider(name)
+        except ConfigurationError as error:
+            settings = registry.config.providers.get(name)
+            if settings is None or settings.key_file is None:
+                raise
+            _LOGGER.warning("%s has no key: %s", name, error)
+            raise MissingKeyError(name, f"the key file of [providers.{name}]") from error
 
     async def find_beyond(self, provider: str, model: str) -> BackEnd | None:
         """Return who answers for a model where a client may name the provider apart from it.
