@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from backstream.chunks import Content, Finish, RawResponse
+from backstream.options import Recovery
 from backstream.server import Settings, create_app
 from backstream.server.app import Gateway
 from backstream.server.listener import Listener, bind
@@ -140,7 +141,8 @@ async def running(
     """Run a server on a free port; check that nothing of it is left."""
     before = asyncio.all_tasks()
     if app is None:
-        app = create_app(providers, Settings(**{"keys_file": None, **settings}))
+        once = Recovery(retries=0)  # what asks again has tests of its own, and waits
+        app = create_app(providers, Settings(**{"keys_file": None, "recovery": once, **settings}))
     listener = Listener(app, limits)
     listener.adopt(bind("127.0.0.1", 0))
     try:

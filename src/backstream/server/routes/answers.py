@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import math
 import time
 from typing import Final
 
@@ -228,5 +229,5 @@ def refuse_in(dialect: Dialect, error: BackstreamError) -> tuple[int, bytes, lis
     status, body = dialect.render_error(error)
     fields: list[Field] = [(b"content-type", b"application/json")]
     if isinstance(error, RefusedError) and error.retry_after_seconds is not None:
-        fields.append((b"retry-after", str(max(round(error.retry_after_seconds), 1)).encode()))
+        fields.append((b"retry-after", str(max(math.ceil(error.retry_after_seconds), 1)).encode()))
     return status, body, fields
