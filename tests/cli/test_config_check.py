@@ -93,6 +93,27 @@ def test_a_line_for_each_thing_that_is_wrong(run: Run, tmp_path: Path, text: str
     assert all(line.startswith(expected) for line, expected in zip(said, lines, strict=True)), done.stdout
 
 
+def test_limits_without_a_key_are_warned_of(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "my.toml").write_text("[server]\nkeys_file = 'k.json'\n[keys.intern]\nrequests_per_minute = 1\n")
+    said = "my.toml:3: keys.intern limits nobody: no key has that name; make one: "
+    command = "keys add intern --keys-file k.json"
+    before = run("config", "check", "my.toml")
+    assert run(*command.split()).returncode == 0
+    after = run("config", "check", "my.toml")
+    assert (before.returncode, before.stderr) == (0, f"warning: {said}backstream {command}\n")
+    assert (after.returncode, after.stderr) == (0, "")
+
+
+def test_a_hint_names_the_file_of_keys_that_is_used(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "my.toml").write_text("[server]\nport = 0\n[keys.intern]\nrequests_per_minute = 1\n")
+    done = run("serve", "--config", "my.toml", "--host", "0.0.0.0", "--keys-file", "my keys.json")
+    assert done.returncode == 2
+    assert "keys.intern limits nobody" in done.stderr
+    assert "backstream keys add NAME --keys-file 'my keys.json'; or listen on" in done.stderr
+    assert "backstream keys list --keys-file k.json" in run("keys", "remove", "a", "--keys-file", "k.json").stderr
+    assert run("keys", "remove", "a").stderr.strip().endswith("backstream keys list")
+
+
 def test_a_file_that_is_not_there(run: Run) -> None:
     done = run("config", "check", "none.toml")
     assert done.returncode == 2

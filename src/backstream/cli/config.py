@@ -57,6 +57,7 @@ def check(file: Path | None) -> int:
     """
     from backstream.cli.tables import print_table
     from backstream.registry.config import load_config
+    from backstream.server.doubts import limits_of_nobody
 
     problems: list[ConfigurationError] = []
     loaded: Loaded | None = None
@@ -68,6 +69,8 @@ def check(file: Path | None) -> int:
         for problem in dict.fromkeys(map(str, problems)):
             click.echo(exits.readable(problem))
         return exits.USAGE
+    for doubt in limits_of_nobody(loaded.config, loaded.settings):
+        click.echo(exits.readable(f"warning: {doubt}"), err=True)
     print_table(("WHAT", "IS"), list(_told(loaded)))
     return exits.OK
 

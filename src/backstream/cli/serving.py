@@ -16,7 +16,7 @@ from backstream.registry.config import Config, load_config
 from backstream.registry.registry import Registry
 from backstream.registry.server_config import ServerConfig
 from backstream.server.configured import configured_settings, doubtful_routes
-from backstream.server.doubts import unusable_key_files
+from backstream.server.doubts import limits_of_nobody, unusable_key_files
 from backstream.server.place import Place
 from backstream.server.reload import Loaded
 from backstream.server.tls import TLSFiles
@@ -60,6 +60,8 @@ def _doubts(loaded: Loaded) -> Iterator[ConfigurationError]:
         if config.routes:  # else no plug-in is looked up
             yield from doubtful_routes(config, registry.providers())
         yield from unusable_key_files(config)
+    with contextlib.suppress(ConfigurationError):  # the file of client keys: told where it is opened
+        yield from limits_of_nobody(config, loaded.settings)
 
 
 def served(config: Config, *, with_registry: bool = True, **given: Any) -> Loaded:

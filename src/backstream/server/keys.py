@@ -11,6 +11,7 @@ import hashlib
 import os
 import re
 import secrets
+import shlex
 import sys
 import tempfile
 import tomllib
@@ -26,7 +27,16 @@ from backstream.registry.server_config import KeyLimits
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["KeyRecord", "add_key", "default_keys_path", "digest_of", "limit_key", "list_keys", "remove_key"]
+__all__ = [
+    "KeyRecord",
+    "add_key",
+    "default_keys_path",
+    "digest_of",
+    "keys_command",
+    "limit_key",
+    "list_keys",
+    "remove_key",
+]
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _PREFIX_CHARACTERS: Final = 8
@@ -61,6 +71,17 @@ def default_keys_path(environment: Mapping[str, str] | None = None) -> Path:
     return (Path(folder) if Path(folder).is_absolute() else Path.home() / ".config") / "backstream" / "keys.json"
 
 
+def keys_command(words: str, path: Path | None) -> str:
+    """Return the command line that works on a key file, for hints.
+
+    Args:
+        words: What to do, such as ``add NAME``.
+        path: The key file; ``None`` for the usual one.
+    """
+    usual = path is None or path == default_keys_path()
+    return f"backstream keys {words}" + ("" if usual else f" --keys-file {shlex.quote(str(path))}")
+
+
 def digest_of(key: bytes) -> str:
     """Return the form of a key that is stored and compared."""
     return hashlib.sha256(key).hexdigest()
@@ -92,7 +113,8 @@ def _parse(raw: bytes, path: Path) -> Sequence[KeyRecord]:
         else:
             records = msgspec.json.decode(raw, type=_KeyFile).keys
     except (ValueError, msgspec.MsgspecError, RecursionError):
-        raise ConfigurationError(f"{path} is no key file", "make a new one with: backstream keys add NAME") from None
+        remedy = f"make a new one with: {keys_command('add NAME', path)}"
+        raise ConfigurationError(f"{path} is no key file", remedy) from None
     if any(re.fullmatch("[0-9a-f]{64}", record.sha256) is None for record in records):
         raise ConfigurationError(f"a digest in the key file {path} is not 64 lower-case hex digits")
     return records
@@ -143,7 +165,7 @@ def remove_key(path: Path, name: str) -> None:
         records = list_keys(path)
         kept = [record for record in records if record.name != name]
         if len(kept) == len(records):
-            raise _no_such_key()
+            raise _no_such_key(path)
         _write(path, kept)
 
 
@@ -166,7 +188,7 @@ def limit_key(path: Path, name: str, limits: KeyLimits, *, lift: Collection[str]
         records = list_keys(path)
         before = next((record.limits for record in records if record.name == name), None)
         if before is None:
-            raise _no_such_key()
+            raise _no_such_key(path)
         kept = {each: None if each in lift else value for each, value in msgspec.structs.asdict(before).items()}
         now = limits.over(KeyLimits(**kept))
         replace = msgspec.structs.replace
@@ -174,8 +196,8 @@ def limit_key(path: Path, name: str, limits: KeyLimits, *, lift: Collection[str]
     return now
 
 
-def _no_such_key() -> ConfigurationError:
-    return ConfigurationError("there is no key of that name", "list them with: backstream keys list")
+def _no_such_key(path: Path) -> ConfigurationError:
+    return ConfigurationError("there is no key of that name", f"list them with: {keys_command('list', path)}")
 
 
 @contextlib.contextmanager

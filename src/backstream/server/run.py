@@ -15,6 +15,7 @@ from backstream.errors import ConfigurationError
 from backstream.registry.own import own_address
 from backstream.server.app import Gateway
 from backstream.server.gate import is_loopback
+from backstream.server.keys import keys_command
 from backstream.server.listener import Listener
 from backstream.server.orders import Orders
 from backstream.server.place import Place, bound
@@ -186,7 +187,7 @@ def check_exposure(app: Gateway, place: Place) -> None:
     if not all(is_loopback(str(info[4][0])) for info in infos) and not app.keys.required:
         raise ConfigurationError(
             f"listening on {host[:80]} without client keys would open this server to other machines",
-            "make a key with: backstream keys add NAME; or listen on 127.0.0.1",
+            f"make a key with: {keys_command('add NAME', app.settings.keys_file)}; or listen on 127.0.0.1",
         )
 
 
