@@ -193,7 +193,10 @@ async def test_what_is_refused(keys_file: Path, key: str) -> None:
     async with running([saying()], keys_file=keys_file) as server:
         for headers in refused(key):
             answer = await server.ask("GET", "/backend-api/v2/version", headers=headers)
-            assert (answer.status, answer.json()) == (401, {"error": {"message": "Not authenticated"}}), headers
+            assert (answer.status, answer.json()) == (
+                401,
+                {"error": {"message": "Not authenticated; send a client key"}},
+            ), headers
             assert answer.header("www-authenticate")
         query = await server.ask("GET", f"/backend-api/v2/version?key={key}&api_key={key}")
         assert query.status == 401

@@ -171,7 +171,8 @@ async def test_a_key_that_the_server_lacks_is_no_fault_of_the_client(
         answer = await server.ask("POST", path, {"model": "work/first", **CHAT, **members})
     assert answer.status == (529 if dialect == "anthropic_messages" else 503)
     assert "this server has no key for work" in answer.message
-    assert "UNSET_KEY" not in answer.message
+    assert "its operator must set UNSET_KEY" in answer.message
+    assert answer.header("x-should-retry") == "false"
     assert "api_key" not in answer.message
 
 
@@ -254,4 +255,11 @@ async def test_a_key_that_this_server_lacks_is_an_event(home: dict[str, str]) ->
         answer = await server.converse({**CHAT, "model": "work/first"})
     (event,) = answer.events()
     assert "no key for work" in event["message"]
-    assert "WORK_KEY" not in event["message"]
+    assert "its operator must set WORK_KEY" in event["message"]
+
+
+async def test_an_unknown_provider_has_a_remedy(home: dict[str, str]) -> None:
+    async with serving(home) as (server, _):
+        answer = await server.ask("POST", "/v1/chat/completions", {"model": "nobody-at-all/x", **CHAT})
+    assert answer.status == 404
+    assert answer.message.endswith("see GET /v1/models")

@@ -110,3 +110,30 @@ async def test_a_body_of_another_type(path: str, content_type: str, status: int)
         answer = await server.ask("POST", path, b"no JSON", headers={"Content-Type": content_type})
     assert answer.status == status
     assert answer.json()["error"]
+
+
+MEANT = [
+    ("POST", "/chat/completions", "/v1/chat/completions"),
+    ("POST", "/responses", "/v1/responses"),
+    ("POST", "/embeddings", "/v1/embeddings"),
+    ("POST", "/messages", "/v1/messages"),
+    ("GET", "/models", "/v1/models"),
+    ("POST", "/v1/v1/chat/completions", "/v1/chat/completions"),
+    ("POST", "/v1/v1/messages", "/v1/messages"),
+    ("POST", "/v1/api/chat", "/api/chat"),
+    ("GET", "/v1/models/", ""),
+    ("GET", "/chat/completions", ""),
+    ("POST", "/v1/{*model}", ""),
+    ("GET", "/nothing", ""),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "meant"), MEANT)
+async def test_the_base_url_is_the_usual_mistake(method: str, path: str, meant: str) -> None:
+    async with running() as server:
+        answer = await server.ask(method, path)
+    body = answer.json()
+    said = body["error"] if isinstance(body["error"], str) else body["error"]["message"]
+    assert answer.status == 404
+    assert ("did you mean" in said) is bool(meant), said
+    assert said.endswith(f"did you mean {meant}?" if meant else "Not found"), said

@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from backstream.dialects.names import dialect_for
-from backstream.errors import BackstreamError, CallerError
+from backstream.errors import BackstreamError, CallerError, UnavailableError
 from backstream.providers.recorder import recorded_by
 from backstream.registry.recorder_config import RecorderConfig
 from backstream.registry.registry import Registry
@@ -44,8 +44,8 @@ from backstream.server.measures import Measures
 from backstream.server.records import RequestRecord
 from backstream.server.refusals import ClientGone, RequestRefused
 from backstream.server.routes import ROUTES
-from backstream.server.routes.answers import refuse_in
-from backstream.server.routes.unknown import dialect_of, refusal_in
+from backstream.server.routes.answers import NO_RETRY, refuse_in
+from backstream.server.routes.unknown import dialect_of, nearest_route, refusal_in
 from backstream.server.routing import Exchange, Route, match_route, methods_of, path_below
 from backstream.server.seen import SeenRoutes
 from backstream.server.settings import Settings
@@ -231,10 +231,10 @@ class Gateway:
         )
         try:
             route, exchange.parameters = match_route(self.routes, request.path, request.method)
-        except Refusal:
+        except Refusal as refusal:
             answer.dialect = dialect_of(request)
             self._check_key(exchange)  # what exists is not told to strangers either
-            raise
+            raise nearest_route(self.routes, request) or refusal from None
         record.pattern = route.path
         record.route, answer.dialect = route.name, dialect_of(request, route.dialect)
         if not route.open or (route.closed_by and request.query(route.closed_by)):
@@ -305,7 +305,8 @@ async def _refuse(answer: _Answer, refusal: RequestRefused, request: Request) ->
 async def _refuse_in_dialect(answer: _Answer, error: BackstreamError, request: Request) -> int:
     if not answer.dialect:  # the backend-api tells a provider's errors in its stream; this is another
         status = error.status_hint
-        retry = [(b"retry-after", b"1")] if error.retryable else []
+        lasting = isinstance(error, UnavailableError) and not error.retryable
+        retry = [(b"retry-after", b"1")] if error.retryable else [NO_RETRY] if lasting else []
         await _refuse(answer, Refusal(status, str(error), retry), request)
         return status
     status, body, fields = refuse_in(dialect_for(answer.dialect), error)

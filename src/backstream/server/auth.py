@@ -162,4 +162,6 @@ def authenticate(request: Request, keys: KeyRing) -> KeyRecord:
         if record is not None:
             return record
     keys.failed.note(request.client_host, len(presented))
-    raise Refusal(401, "Not authenticated", [(b"www-authenticate", b'Basic realm="backstream", Bearer')])
+    raise Refusal(
+        401, "Not authenticated; send a client key", [(b"www-authenticate", b'Basic realm="backstream", Bearer')]
+    )

@@ -18,6 +18,8 @@ from backstream.errors import (
     MissingKeyError,
     ProviderError,
     UnavailableError,
+    UnknownModelError,
+    UnknownProviderError,
     UnsupportedFeatureError,
 )
 from backstream.models import ModelInfo
@@ -54,7 +56,8 @@ def with_own_keys(provider: str) -> Iterator[None]:
     try:
         yield
     except MissingKeyError as missing:
-        error = UnavailableError(f"this server has no key for {provider}", phase="headers")
+        said = f"this server has no key for {provider}; its operator must set {missing.variable.rstrip(',')}"
+        error = UnavailableError(said, phase="headers")
         error.retryable = False
         raise error from missing
     except ProviderError as failure:
@@ -211,7 +214,11 @@ class BackEnds:
         if self._registry is None:  # the default provider judges a name nobody lists
             first = next(iter(self._catalog.entries.values()))
             return BackEnd(first.name, first.provider, first.resolve(model), is_known=False)
-        target = await self._registry.resolve(model)
+        try:
+            target = await self._registry.resolve(model)
+        except (UnknownModelError, UnknownProviderError) as error:
+            error.remedy = f"{error.remedy} see GET /v1/models" if error.nearest else "see GET /v1/models"
+            raise
         with with_own_keys(target.provider):
             provider = await self._provider(self._registry, target.provider)
         return BackEnd(target.provider, provider, target.model, is_known=self._registry.knows(target) or None)

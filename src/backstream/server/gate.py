@@ -55,7 +55,7 @@ def check_host(request: Request, allowed: Collection[str], *, any_address: bool 
             break
     else:
         return request.forwarded_host or found[0].lower()
-    raise Refusal(403, "This server does not answer to that Host; allow the name in its settings")
+    raise Refusal(403, "This server does not answer to that Host; its operator must allow the name: --allow-host NAME")
 
 
 def _is_forwarded(request: Request) -> bool:

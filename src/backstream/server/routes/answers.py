@@ -13,7 +13,7 @@ import msgspec
 from backstream.chunks import Media, RawResponse
 from backstream.dialects.base import Dialect, Envelope, StreamRenderer
 from backstream.dialects.relay import FrameRelay
-from backstream.errors import BackstreamError, IncompleteStream, InvalidRequestError, RefusedError
+from backstream.errors import BackstreamError, IncompleteStream, InvalidRequestError, RefusedError, UnavailableError
 from backstream.reply import Block, End, join_deltas
 from backstream.request import Request
 from backstream.server.asgi import Field, send_plain
@@ -28,8 +28,10 @@ from backstream.server.routing import Exchange, Handler
 from backstream.server.stream_out import Outlet
 from backstream.server.wishes import parse_wishes
 
-__all__ = ["answer", "answer_in", "refuse_in"]
+__all__ = ["NO_RETRY", "answer", "answer_in", "refuse_in"]
 
+NO_RETRY: Final[Field] = (b"x-should-retry", b"false")
+"""Says that asking again does not help. Source: OpenAI's and Anthropic's SDKs: they ask again after a 503 else."""
 _MANY_CHUNKS: Final = 1000  # take about a millisecond to render
 
 
@@ -230,4 +232,6 @@ def refuse_in(dialect: Dialect, error: BackstreamError) -> tuple[int, bytes, lis
     fields: list[Field] = [(b"content-type", b"application/json")]
     if isinstance(error, RefusedError) and error.retry_after_seconds is not None:
         fields.append((b"retry-after", str(max(math.ceil(error.retry_after_seconds), 1)).encode()))
+    if isinstance(error, UnavailableError) and not error.retryable:
+        fields.append(NO_RETRY)
     return status, body, fields

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from backstream.errors import ModelNotFoundError, RefusedError
 from backstream.server.asgi import Refusal, Request
 from backstream.server.refusals import RequestRefused
+from backstream.server.routing import Route
 from backstream.wire.status import class_for
 
-__all__ = ["dialect_of", "refusal_in"]
+__all__ = ["dialect_of", "nearest_route", "refusal_in"]
 
 _MODELS: Final = "/v1/models"
 _PREFIXES: Final = (("/v1/", "openai_chat"), ("/v1beta/", "gemini"), ("/api/", "ollama"))
@@ -42,6 +44,23 @@ def dialect_of(request: Request, of_route: str | None = None) -> str:
         if request.values(b"x-goog-api-client") or request.values(b"x-goog-api-key"):
             return "gemini"
     return found
+
+
+def nearest_route(routes: Sequence[Route], request: Request) -> Refusal | None:
+    """Return a refusal that names the path that was meant, where the base URL has a ``/v1`` too few or too many.
+
+    Nothing of the request is repeated, so only paths without names in them are told.
+
+    Args:
+        routes: The table.
+        request: A request that has no route.
+    """
+    path = request.path.rstrip("/")
+    meant = path.removeprefix("/v1") if path.startswith("/v1/") else f"/v1{path}"
+    for route in routes:
+        if route.path == meant and request.method in route.methods and "{" not in meant:
+            return Refusal(404, f"Not found; did you mean {meant}?")
+    return None
 
 
 def refusal_in(dialect: str, refusal: RequestRefused) -> RefusedError:
