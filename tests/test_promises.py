@@ -1,0 +1,38 @@
+"""Every promise of the README is on the page of promises, and every test that the page names exists."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "docs" / "promises.md"
+
+
+def rows(text: str) -> dict[str, list[str]]:
+    """Promises, with the tests that hold them."""
+    lines = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ") and "`" in line]
+    return {" | ".join(cells[:-1]).replace("](docs/", "]("): re.findall(r"`([^`]+)`", cells[-1]) for cells in lines}
+
+
+PROMISES = rows(PAGE.read_text())
+
+
+def test_every_promise_of_the_readme_is_on_the_page() -> None:
+    readme = (ROOT / "README.md").read_text()
+    printed = rows(readme.partition("## What it promises")[2].partition("\n## ")[0])
+    assert printed
+    assert list(printed) == list(rows(PAGE.read_text().partition("## Further")[0]))
+
+
+@pytest.mark.parametrize("promise", PROMISES, ids=lambda promise: promise[:50])
+def test_the_tests_of_a_promise_exist(promise: str) -> None:
+    assert PROMISES[promise]
+    for test in PROMISES[promise]:
+        file, _, name = test.partition("::")
+        tree = ast.parse((ROOT / "tests" / file).read_text())
+        found = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+        assert name in found, test
