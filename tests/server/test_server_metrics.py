@@ -185,7 +185,7 @@ def test_an_answer_is_counted() -> None:
 
 @pytest.mark.parametrize(("status", "reason"), [(401, "key"), (429, "limit"), (503, "busy"), (418, "other")])
 def test_a_refusal_is_counted_by_its_reason(status: int, reason: str) -> None:
-    found = counted(record_of(status=status, end="refused", error="Refusal"))
+    found = counted(record_of(status=status, end="refused", error=reason))
     assert value(found, "backstream_refused_total", reason=reason) == 1
 
 
@@ -307,7 +307,7 @@ async def test_the_page_of_a_running_server() -> None:
     assert {tuple(dict(pairs).values()): count for pairs, count in requests.items()} == {
         ("conversation", "200", "complete", "none"): 1,
         ("conversation", "200", "failed", "RateLimitError"): 1,
-        ("none", "404", "refused", "Refusal"): 1,
+        ("none", "404", "refused", "unknown"): 1,
     }
     assert value(found, "backstream_streams_open") == 0
     assert found["process_start_time_seconds", ()] > 1e9

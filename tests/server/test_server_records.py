@@ -77,11 +77,11 @@ async def test_one_line_for_each_request(caplog: pytest.LogCaptureFixture, tmp_p
         ("conversation", "laptop", "Good", "one", 200, "complete", None, 2),
         ("conversation", "laptop", "Cut", "long", 200, "incomplete", "IncompleteStream", 2),
         ("conversation", "laptop", "Good", "other", 200, "complete", None, 2),
-        ("conversation", "laptop", None, None, 404, "refused", "Refusal", 0),
-        ("", "laptop", None, None, 404, "refused", "Refusal", 0),
+        ("conversation", "laptop", None, None, 404, "refused", "unknown", 0),
+        ("", "laptop", None, None, 404, "refused", "unknown", 0),
         ("provider-models", "laptop", None, None, 200, "complete", None, 0),
-        ("version", None, None, None, 401, "refused", "Refusal", 0),
-        ("", None, None, None, 403, "refused", "Refusal", 0),
+        ("version", None, None, None, 401, "refused", "key", 0),
+        ("", None, None, None, 403, "refused", "forbidden", 0),
     ]
     assert good.header("x-request-id") == lines[0]["id"]
     assert len({line["id"] for line in lines}) == len(lines)
@@ -192,6 +192,8 @@ MEMBERS = [
     "key",
     "provider",
     "model",
+    "list",
+    "switches",
     "stream",
     "status",
     "end",

@@ -246,6 +246,22 @@ async def test_switches_are_counted_and_names_of_strangers_are_not_told(tmp_path
     assert told == ["chat/error-503", "claude/ok"]
 
 
+async def test_the_log_names_the_list_and_counts_who_was_asked(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "backstream.server")
+    text = QUICK + '[routes]\nsmart = ["chat/error-503", "claude/ok"]\ndown = ["chat/error-503", "claude/error-503"]\n'
+    async with serving_routes(tmp_path, text) as (server, _, _):
+        for model in ("smart", "down", "claude/ok"):
+            await DOORS[0].ask(server, model)
+    lines = [record.request for record in caplog.records if hasattr(record, "request")]
+    assert [(line["list"], line["switches"], line["error"]) for line in lines] == [
+        ("smart", 1, None),
+        ("down", 1, "UnavailableError"),
+        (None, None, None),
+    ]
+
+
 async def test_what_is_known_of_routes_needs_a_key_and_shows_what_the_key_may_use(tmp_path: Path) -> None:
     text = QUICK + '[routes]\nsmart = ["chat/error-503", "claude/ok"]\n'
     text += key("w") + key("p", "claude/*")

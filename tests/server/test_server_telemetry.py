@@ -84,7 +84,7 @@ def test_other_operations_have_their_names() -> None:
     ("values", "error"),
     [
         ({}, None),
-        ({"status": 404, "end": "refused", "error": "Refusal"}, None),
+        ({"status": 404, "end": "refused", "error": "unknown"}, None),
         ({"status": None, "end": "cancelled"}, None),
         ({"status": 500, "end": "failed", "error": "KeyError"}, "KeyError"),
         ({"status": 503, "end": "refused"}, "503"),

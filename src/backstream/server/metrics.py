@@ -15,27 +15,13 @@ import msgspec
 from backstream import errors
 from backstream.server.exposition import Family, render_families
 from backstream.server.records import RequestRecord
+from backstream.server.refusals import REASONS, reason_of
 
 __all__ = ["FAMILIES", "Metrics", "Snapshot", "merge_snapshots", "render_snapshot"]
 
 _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 _MOST_NAMES: Final = 200
 """Of models, and of error classes that are not ours; further ones are counted as ``other``."""
-
-_REASONS: Final[Mapping[int | None, str]] = {
-    400: "malformed",
-    401: "key",
-    403: "forbidden",
-    404: "unknown",
-    405: "method",
-    408: "slow",
-    413: "too_large",
-    415: "media_type",
-    421: "host",
-    429: "limit",
-    431: "too_large",
-    503: "busy",
-}
 
 FAMILIES: Final = (
     Family(
@@ -125,7 +111,7 @@ FAMILIES: Final = (
 """Every metric, in the order of the page."""
 
 _BY_NAME: Final = {family.name: family for family in FAMILIES}
-_OWN_ERRORS: Final = frozenset(errors.__all__) | {"Refusal", "RequestRefused"}
+_OWN_ERRORS: Final = frozenset(errors.__all__) | REASONS
 
 Labels = tuple[str, ...]
 
@@ -164,7 +150,7 @@ class Metrics:
         self._count(("backstream_requests_total", route, status, record.end, shown))
         self._observe(("backstream_request_duration_seconds", route), record.seconds)
         if record.end == "refused" and record.asked_seconds is None:
-            self._count(("backstream_refused_total", _REASONS.get(record.status, "other")))
+            self._count(("backstream_refused_total", reason_of(record.status)))
         for left, to, why in record.switches:
             names = (self._bounded("route", left), self._bounded("route", to))
             self._count(("backstream_switches_total", *names, self._bounded("error", why)))

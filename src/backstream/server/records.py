@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import msgspec
 
 from backstream.chunks import Finish, Start, Switched, Usage
+from backstream.errors import BackstreamError
 from backstream.reply import End, has_content
+from backstream.server.refusals import RequestRefused, reason_of
 
 if TYPE_CHECKING:
     from backstream.server.tally import Tally
@@ -49,7 +51,8 @@ class RequestRecord:
         stream: Whether a stream was asked for; ``None`` on routes that have none.
         status: The HTTP status; ``None`` where the client went away first.
         end: How it ended.
-        error: The class name of the error.
+        error: The class name of the error; of a refusal of the server's own the word for its reason.
+        route_list: The routing list that was asked for; ``""`` for none.
         chunks: How many chunks were sent.
         usage: What the provider said it used.
         tally: Counts the answer's text where a budget may need it; never logged.
@@ -65,6 +68,7 @@ class RequestRecord:
 
     __slots__ = (
         "_start",
+        "_tried",
         "_unlisted",
         "answered_by",
         "asked_seconds",
@@ -81,6 +85,7 @@ class RequestRecord:
         "pattern",
         "provider",
         "route",
+        "route_list",
         "seconds",
         "started_ns",
         "status",
@@ -104,6 +109,7 @@ class RequestRecord:
         self.status: int | None = None
         self.end: Ending = "complete"
         self.error: str | None = None
+        self.route_list = ""
         self.chunks = 0
         self.usage: Usage | None = None
         self.tally: Tally | None = None
@@ -115,6 +121,7 @@ class RequestRecord:
         self.first_seconds: float | None = None
         self.seconds: float | None = None
         self.asked_seconds: float | None = None
+        self._tried = 0
         self._unlisted: str | None = None
         self._start = time.perf_counter()
 
@@ -166,8 +173,9 @@ class RequestRecord:
         self.usage = usage
 
     def note_failure(self, error: BaseException, end: Ending = "failed") -> None:
-        """Keep an error's class; its text may quote the request."""
-        self.error = type(error).__name__
+        """Keep an error's class, or why it was refused; its text may quote the request."""
+        self.error = reason_of(error.status) if isinstance(error, RequestRefused) else type(error).__name__
+        self._tried = len(error.attempts) if isinstance(error, BackstreamError) else 0
         self.end = end
 
     def values(self) -> dict[str, Any]:
@@ -180,6 +188,8 @@ class RequestRecord:
             "key": self.key,
             "provider": self.provider,
             "model": self.model,
+            "list": self.route_list or None,
+            "switches": max(len(self.switches), self._tried - 1) if self.route_list else None,
             "stream": self.stream,
             "status": self.status,
             "end": self.end,

@@ -2,7 +2,32 @@
 
 from __future__ import annotations
 
-__all__ = ["ClientGone", "RequestRefused"]
+from collections.abc import Mapping
+from typing import Final
+
+__all__ = ["REASONS", "ClientGone", "RequestRefused", "reason_of"]
+
+_REASONS: Final[Mapping[int | None, str]] = {
+    400: "malformed",
+    401: "key",
+    403: "forbidden",
+    404: "unknown",
+    405: "method",
+    408: "slow",
+    413: "too_large",
+    415: "media_type",
+    421: "host",
+    429: "limit",
+    431: "too_large",
+    503: "busy",
+}
+REASONS: Final = frozenset({*_REASONS.values(), "other"})
+"""The words that the log and the counters have for why a request was refused."""
+
+
+def reason_of(status: int | None) -> str:
+    """Return the word for why a request was refused with a status."""
+    return _REASONS.get(status, "other")
 
 
 class RequestRefused(Exception):

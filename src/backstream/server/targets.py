@@ -174,7 +174,7 @@ class _Found(Target):
         """See :meth:`Target.note`."""
         back_end = self._back_end
         exchange.record.note_back_end(back_end.name, back_end.model, known=back_end.is_known)
-        exchange.routed_as = back_end.route
+        exchange.routed_as = exchange.record.route_list = back_end.route
 
     def check_key(self, exchange: Exchange, asked: str) -> None:
         """See :meth:`Target.check_key`."""

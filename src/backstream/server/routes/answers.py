@@ -96,7 +96,7 @@ async def answer(exchange: Exchange, dialect: Dialect, request: Request, keeping
 
 def _note_who(exchange: Exchange, back_end: BackEnd) -> None:
     exchange.record.note_back_end(back_end.name, back_end.model, known=back_end.is_known)
-    exchange.routed_as = back_end.route
+    exchange.routed_as = exchange.record.route_list = back_end.route
 
 
 async def _answer_whole(exchange: Exchange, dialect: Dialect, envelope: Envelope, gated: GatedAnswer) -> None:
