@@ -69,16 +69,17 @@ async def test_a_caller_that_breaks_out_of_its_loop(kind: Kind) -> None:
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 @pytest.mark.parametrize("stage", each(42, "cancelled", STAGES))
 async def test_a_caller_that_is_cancelled(stage: str, kind: Kind) -> None:
-    """What it gets is its own cancellation."""
+    """What it gets is its own cancellation; the connection closes though somebody still holds the answer."""
     journal = Journal()
 
-    async def read(upstream: ScriptedUpstream) -> None:
-        async for piece in start(kind, upstream):
+    async def read(answer: Any) -> None:
+        async for piece in answer:
             if str(piece):
                 journal.note("read")
 
     async with ScriptedUpstream(begun(kind, stage)) as upstream:
-        task = asyncio.create_task(read(upstream))
+        answer = start(kind, upstream)
+        task = asyncio.create_task(read(answer))
         while not upstream.requests:
             await asyncio.sleep(0)
         if stage == "between-chunks":
@@ -88,6 +89,8 @@ async def test_a_caller_that_is_cancelled(stage: str, kind: Kind) -> None:
             await task
         assert task.cancelled()
         await upstream.closed()
+        assert answer.end is not None
+        assert answer.end.state == "cancelled"
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
