@@ -200,6 +200,18 @@ def test_a_relay_passes_on(run, serve) -> None:
     assert "Home" in run("providers", "--url", outer).stdout
 
 
+def test_the_models_of_a_relay_are_listed(serve) -> None:
+    inner = serve()
+    outer = serve("--relay", f"Home={inner}")
+    listed = []
+    for url in (inner, outer):
+        with urllib.request.urlopen(f"{url}/v1/models") as answer:
+            listed.append({model["id"]: model["owned_by"] for model in json.load(answer)["data"]})
+    assert "echo" in listed[0]
+    assert set(listed[1]) <= set(listed[0])
+    assert listed[1]["echo"] == "Home"
+
+
 def test_a_provider_of_the_working_directory_is_served(run, serve, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(
         "from backstream import AsyncGeneratorProvider, Content, Finish\n"

@@ -173,11 +173,11 @@ async def test_a_list_of_which_nothing_can_be_asked(tmp_path: Path) -> None:
     assert "route smart" in json.dumps(answer.json())
 
 
-async def test_routing_lists_are_models(tmp_path: Path) -> None:
+async def test_routing_lists_and_aliases_are_models(tmp_path: Path) -> None:
     async with running(app=application(tmp_path, Asked())) as server:
         listed = [entry["id"] for entry in (await server.ask("GET", "/v1/models")).json()["data"]]
         one = await server.ask("GET", "/v1/models/smart")
-    assert listed.count("smart") == 1
+    assert listed.count("smart") == listed.count("best") == 1
     assert (one.status, one.json()["id"]) == (200, "smart")
 
 

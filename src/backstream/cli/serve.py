@@ -217,7 +217,14 @@ def _relay(pair: str) -> Any:
     name, _, url = pair.partition("=")
     if not name.isidentifier() or not url:
         raise ConfigurationError("--relay wants NAME=URL", "for example --relay Home=http://127.0.0.1:8080")
-    return type(name, (BackendApi,), {"url": check_url(url)})
+    return type(name, (BackendApi,), {"url": check_url(url), "get_models": classmethod(_models_of_relay)})
+
+
+async def _models_of_relay(relay: Any) -> list[str]:
+    """Ask a relay's server for the models of all its providers."""
+    listed = await relay.fetch_models()
+    models = listed.values() if isinstance(listed, dict) else ()
+    return list(dict.fromkeys(str(model) for each in models if isinstance(each, list) for model in each))
 
 
 def _import(name: str) -> Any:

@@ -94,7 +94,8 @@ class RoutedBackEnd(BackEnd):
             random=self._back_ends.random,
         )
         clocks = self._clocks("" if self.route else self.name)
-        source = await stack.open(ask_with(msgspec.structs.replace(options or CallOptions(), deadlines=clocks)))
+        ask = ask_with(msgspec.structs.replace(options or CallOptions(), deadlines=clocks))
+        source = await stack.open(msgspec.structs.replace(ask, hurried=self.wishes.deadlines))
         answer = _Answer(source, routes, self)
         answer.tell()
         return answer if self.route else source
@@ -253,10 +254,11 @@ class RoutedBackEnds(BackEnds):
         raise nobody
 
     async def models(self) -> Sequence[ModelInfo]:
-        """Return the models of every provider, and the routing lists before them."""
-        routes = self._registry.config.routes if self._registry is not None else {}
+        """Return the models of every provider, and before them the routing lists and aliases."""
+        config = self._registry.config if self._registry is not None else Config()
+        named = dict.fromkeys([*config.routes, *config.aliases])
         listed = await super().models()
         return [
-            *(ModelInfo(id=name, owned_by="backstream") for name in routes),
-            *(each for each in listed if each.name not in routes),
+            *(ModelInfo(id=name, owned_by="backstream") for name in named),
+            *(each for each in listed if each.name not in named),
         ]
