@@ -205,6 +205,31 @@ async def test_a_single_model_is_asked_again_and_rests_when_it_stays_down(tmp_pa
     assert terse.json() == {"status": "ready"}
 
 
+@pytest.mark.parametrize("clock", ["first_content", "headers"])
+async def test_an_impatient_client_lets_no_route_rest_for_others(tmp_path: Path, clock: str) -> None:
+    model = {"first_content": "chat/keepalive-only", "headers": "chat/no-headers"}[clock]
+    body = {"model": model, "messages": HI, "stream": True}
+    own = f"[server.deadlines]\n{clock} = 0.15\n"
+    async with serving_routes(tmp_path, own) as (server, chaos, app):
+        hurried = [
+            await server.ask(
+                "POST", "/v1/chat/completions", body, headers={"x-backstream-deadlines": f"{clock}=0.02, total=60"}
+            )
+            for _ in range(5)
+        ]
+        asked = len(chaos.played)
+        patient = [
+            await server.ask("POST", "/v1/chat/completions", body, headers={"x-backstream-deadlines": f"{clock}=60"})
+            for _ in range(4)
+        ]
+        asked_in_all, state = len(chaos.played), app.seen.states.of(model).breaker.state
+    assert [each.status for each in hurried] == [504] * 5
+    assert f"0.02 s (deadline '{clock}')" in hurried[4].json()["error"]["message"]
+    assert asked == 5
+    assert [each.status for each in patient] == [504, 504, 504, 503]
+    assert (asked_in_all, state) == (8, "open")
+
+
 async def test_what_may_be_done_can_be_switched_off(tmp_path: Path) -> None:
     asked = []
 

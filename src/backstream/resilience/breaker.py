@@ -10,7 +10,7 @@ from typing import Literal
 from backstream.errors import BackstreamError, UnavailableError
 from backstream.providers.result import BlockSource
 from backstream.resilience.causes import cause_of
-from backstream.resilience.route import Ask, Route
+from backstream.resilience.route import Ask, Route, was_hurried
 
 __all__ = ["Breaker", "BreakerName", "BreakerState"]
 
@@ -106,7 +106,7 @@ class Breaker:
         try:
             source = await self.route.open(ask)
         except BackstreamError as error:
-            self._judge(error, probe)
+            self._judge(None if was_hurried(error, ask) else cause_of(error).fault, probe)
             raise
         except BaseException:  # a call that was left says nothing of the route; the next one may try it
             self._leave(probe)
@@ -129,8 +129,7 @@ class Breaker:
         if probe:
             self._state.probing = False
 
-    def _judge(self, error: BackstreamError, probe: bool) -> None:
-        fault = cause_of(error).fault
+    def _judge(self, fault: bool | None, probe: bool) -> None:
         if fault is None:
             self._leave(probe)
         elif fault:

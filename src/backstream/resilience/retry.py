@@ -10,7 +10,7 @@ from backstream.errors import BackstreamError, RateLimitError, RefusedError
 from backstream.providers.result import BlockSource
 from backstream.resilience.causes import cause_of
 from backstream.resilience.commit import commit
-from backstream.resilience.route import Ask, Route
+from backstream.resilience.route import Ask, Route, was_hurried
 
 __all__ = ["LONGEST_WAIT_SECONDS", "Budget", "Retry"]
 
@@ -109,7 +109,7 @@ class Retry:
         try:
             source = await commit(await self.route.open(ask))
         except BackstreamError as error:
-            if cause_of(error).again and not _is_ours(error):
+            if cause_of(error).again and not _is_ours(error) and not was_hurried(error, ask):
                 self._budget.note_failure()
             raise
         self._budget.note_success()

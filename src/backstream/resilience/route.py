@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import msgspec
 
+from backstream.errors import BackstreamError, DeadlineError
 from backstream.options import CallOptions
 from backstream.providers.result import BlockSource
 
-__all__ = ["Ask", "Route", "ask_with", "route_of"]
+__all__ = ["Ask", "Route", "ask_with", "route_of", "was_hurried"]
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,6 +26,8 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
         leaves_at: When a silent route is left for the next one, by the loop's clock; ``None`` for never. A wait that
             would reach past it is not begun.
         on_wait: Called with the time, by the loop's clock, until which a wait that the back-end asked for will last.
+        hurried: The clocks that a stranger set for this call alone, in seconds by their names. Where one of them runs
+            out, that says nothing of the route to anybody else.
     """
 
     options: CallOptions = CallOptions()
@@ -33,6 +36,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     prefix: str = ""
     leaves_at: float | None = None
     on_wait: Callable[[float], None] | None = None
+    hurried: Mapping[str, float] = {}
 
 
 def ask_with(options: CallOptions) -> Ask:
@@ -41,6 +45,11 @@ def ask_with(options: CallOptions) -> Ask:
     if total is None:
         return Ask(options=options)
     return Ask(options=options, ends_at=asyncio.get_running_loop().time() + total, total_seconds=total)
+
+
+def was_hurried(error: BackstreamError, ask: Ask) -> bool:
+    """Tell whether a call failed by a clock that was set for it alone: that is no fault of the route."""
+    return isinstance(error, DeadlineError) and ask.hurried.get(error.clock) == error.seconds
 
 
 def route_of(source: object) -> str:
