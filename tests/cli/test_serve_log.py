@@ -48,6 +48,15 @@ def test_a_line_of_text(capsys: pytest.CaptureFixture[str]) -> None:
     )
 
 
+def test_what_is_told_besides_is_marked(capsys: pytest.CaptureFixture[str]) -> None:
+    show_requests("text")
+    SERVER.info("kept for --verbose")
+    SERVER.info("read again", extra={"told": True})
+    assert capsys.readouterr().err.endswith("read again\n")
+    SERVER.info("read again", extra={"told": False})
+    assert capsys.readouterr().err == ""
+
+
 def test_an_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     show_requests("text")
     show_requests("json")

@@ -149,6 +149,24 @@ async def test_a_faulty_file_leaves_the_old_one_in_force(tmp_path: Path) -> None
         assert (await program.server.ask("GET", "/v1/models/then")).status == 200
 
 
+async def test_what_needs_a_restart_is_told_until_it_has_come_or_gone(tmp_path: Path) -> None:
+    write(tmp_path, "[server]\nport = 0\n")
+    async with serving(tmp_path, "--port", "0", "--grace", "1") as program:
+        assert program.lines[0] == "settings: my.toml\n"
+        for text, restart in (
+            ("workers = 2", True),
+            ("workers = 2\nkeepalive_seconds = 9", True),
+            ("port = 9999", False),  # the command line says another one
+            ("keepalive_seconds = 9", False),
+        ):
+            write(tmp_path, f"[server]\n{text}\n")
+            program.hang_up()
+            heard = len(program.lines)
+            assert "my.toml" in await program.said("read again")
+            assert any("needs a restart: server.workers" in line for line in program.lines[heard:]) is restart
+            assert restart or not any("needs a restart" in line for line in program.lines[heard:])
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="children are found in /proc")
 async def test_a_worker_made_later_has_what_the_others_have(tmp_path: Path) -> None:
     write(tmp_path, "[routes]\nnow = ['echo']\n")

@@ -65,10 +65,10 @@ class _RequestJson(logging.Formatter):
 
 
 class _Requests(logging.StreamHandler[Any]):
-    """Writes requests, and what the server warns of; a log that nobody can read any more ends nothing."""
+    """Writes requests, warnings, and what else is to be told; a log that nobody can read any more ends nothing."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if hasattr(record, "request"):
+        if hasattr(record, "request") or getattr(record, "told", False):
             return True
         return record.levelno >= logging.WARNING and record.name.startswith(_OF_SERVERS)
 

@@ -23,10 +23,13 @@ from backstream.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from backstream.server.place import Place
-    from backstream.server.reload import Loaded
+    from backstream.server.reload import Loaded, Reloader
     from backstream.server.run import Conduct
 
 __all__ = ["command"]
+
+_OPTIONS = {"grace_seconds": "grace"}
+"""The options that have other names than the keys of the file."""
 
 
 def _mode(context: click.Context, parameter: click.Parameter, text: str | None) -> int | None:
@@ -115,7 +118,9 @@ def command(
       backstream keys add laptop && backstream serve --host 0.0.0.0
     """  # noqa: D301 - click reads \b
     from backstream.cli.serving import first_of, load_served, place_of
+    from backstream.server.configured import FIXED
     from backstream.server.notify import tell_service_manager
+    from backstream.server.reload import Reloader
     from backstream.server.run import Conduct
     from backstream.server.telemetry_choice import choose_telemetry
 
@@ -145,6 +150,8 @@ def command(
 
     def on_ready(url: str) -> None:
         tell_service_manager("READY=1")
+        if loaded.config.document is not None:
+            click.echo(f"settings: {exits.readable(str(loaded.config.document.path))}", err=True)
         click.echo(f"listening on {url}", err=True)
         if url.startswith("unix:"):
             click.echo(f"try: curl --unix-socket {url.removeprefix('unix:')} http://localhost/v1/models", err=True)
@@ -159,7 +166,10 @@ def command(
 
     grace = grace if grace is not None else server.grace_seconds
     conduct = Conduct(on_ready=on_ready, on_stopping=_say_that_it_stops, grace_seconds=grace)
-    ended_by = _serve(providers, load, loaded, place, conduct, count=first_of(workers, server.workers, 1))
+    given = {name: click.get_current_context().params.get(_OPTIONS.get(name, name)) for name in FIXED}
+    reloader = functools.partial(Reloader, overridden=[name for name, value in given.items() if value is not None])
+    count = first_of(workers, server.workers, 1)
+    ended_by = _serve(providers, load, loaded, place, conduct, reloader=reloader, count=count)
     return exits.INTERRUPTED if ended_by == signal.SIGINT else exits.OK
 
 
@@ -170,19 +180,19 @@ def _serve(
     place: Place,
     conduct: Conduct,
     *,
+    reloader: Callable[..., Reloader],
     count: int,
 ) -> signal.Signals | None:
     """Serve with one process, this one, or with several."""
     from backstream.cli.serving import Kept
     from backstream.server.app import create_app
     from backstream.server.ledger import Ledger
-    from backstream.server.reload import Reloader
     from backstream.server.run import serve_at
     from backstream.server.workers import default_state_path, serve_with_workers
 
     if count == 1:
         app = create_app(providers, loaded.settings, registry=loaded.registry)
-        conduct = msgspec.structs.replace(conduct, on_reload=Reloader(load, loaded))
+        conduct = msgspec.structs.replace(conduct, on_reload=reloader(load, loaded))
         return asyncio.run(serve_at(app, place, conduct))
     state_file = loaded.settings.state_file or default_state_path()
     Ledger(state_file)  # made before there are several who would make it at the same time
@@ -191,7 +201,9 @@ def _serve(
     def make(worker: int) -> Any:
         own = kept.of_worker(worker, state_file)
         own_load = functools.partial(load, worker=worker, state_file=state_file)
-        return create_app(providers, own.settings, registry=own.registry), Reloader(own_load, own)
+        return create_app(providers, own.settings, registry=own.registry), reloader(
+            own_load, own, process=kept.first.config
+        )
 
     return serve_with_workers(make, count, place, conduct, before_reload=kept.refresh)
 

@@ -84,11 +84,14 @@ class Kept:
     Args:
         load: Reads it again.
         first: What was read first.
+
+    Attributes:
+        first: The same.
     """
 
     def __init__(self, load: Callable[[], Loaded], first: Loaded) -> None:
         self._load = load
-        self._last = first
+        self._last = self.first = first
 
     def refresh(self) -> None:
         """Read it again; what is wrong with it is for the workers to tell, which read it too."""

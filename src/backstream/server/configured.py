@@ -13,7 +13,7 @@ from backstream.registry.config import Config
 from backstream.server.bodies import MEBIBYTE, BodyLimits
 from backstream.server.settings import Settings
 
-__all__ = ["changed_settings", "configured_settings", "doubtful_routes", "needs_restart"]
+__all__ = ["FIXED", "changed_settings", "configured_settings", "doubtful_routes", "needs_restart"]
 
 _OF_SERVER: Final = (
     "framing",
@@ -48,7 +48,7 @@ _FOLLOWED: Final = (
     "recovery",
     "deadlines",
 )
-_FIXED: Final = (
+FIXED: Final = (
     "host",
     "port",
     "socket",
@@ -61,6 +61,7 @@ _FIXED: Final = (
     "grace_seconds",
     "log",
 )
+"""The keys of ``[server]`` that belong to the process."""
 _OF_LIMITS: Final = ("max_streams", "max_streams_per_key")
 _CAPS: Final = {"max_body_mib": "max_body_bytes", "max_media_mib": "max_media_bytes"}
 
@@ -130,8 +131,8 @@ def doubtful_routes(config: Config, providers: Sequence[str]) -> Sequence[Config
 
 
 def needs_restart(before: Config, after: Config) -> Sequence[str]:
-    """Return the keys that changed, and that a running gateway cannot follow."""
-    return [f"server.{name}" for name in _FIXED if getattr(before.server, name) != getattr(after.server, name)]
+    """Return the keys that differ from what the process was started with, and that a running gateway cannot follow."""
+    return [f"server.{name}" for name in FIXED if getattr(before.server, name) != getattr(after.server, name)]
 
 
 def changed_settings(before: Settings, after: Settings, running: Settings) -> Settings:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final
 
 import msgspec
@@ -41,11 +41,22 @@ class Reloader:
     Args:
         load: Reads it; called in a thread.
         first: What the first reading gave.
+        process: What the process was started with, where that is another reading.
+        overridden: Keys of ``[server]`` for which the command line says something else: their change changes nothing.
     """
 
-    def __init__(self, load: Callable[[], Loaded], first: Loaded) -> None:
+    def __init__(
+        self,
+        load: Callable[[], Loaded],
+        first: Loaded,
+        *,
+        process: Config | None = None,
+        overridden: Collection[str] = (),
+    ) -> None:
         self._load = load
         self._now = first
+        self._process = first.config if process is None else process
+        self._overridden = frozenset(f"server.{name}" for name in overridden)
 
     async def __call__(self, app: Gateway) -> None:
         """Read it, and let it hold for every request from now on; those that run go on with what they had.
@@ -60,8 +71,9 @@ class Reloader:
             raise ConfigurationError(f"{where.path} is gone", "put it back, or restart without it")
         app.follow(changed_settings(before.settings, after.settings, app.settings), after.registry)
         self._now = after
-        fixed = needs_restart(before.config, after.config)
+        fixed = [name for name in needs_restart(self._process, after.config) if name not in self._overridden]
         if fixed:
             _LOGGER.warning("changed, but needs a restart: %s", ", ".join(fixed))
         path = after.config.document.path if after.config.document is not None else "the environment"
-        _LOGGER.info("read again: %s", path)
+        # of several workers one tells it
+        _LOGGER.info("read again: %s", path, extra={"told": app.settings.worker in (None, 0)})
