@@ -67,16 +67,19 @@ TOO_LONG_KINDS: Final = frozenset({"context_length_exceeded", "exceed_context_si
 """Codes that say that a request is too long for one model or route: OpenAI's, llama.cpp's, Anthropic's."""
 
 _TOO_LONG: Final = Cause(False, True, False, "another model may take more")
+_NOT_THERE: Final = Cause(False, True, False, "another route has an address of its own")
 
 
 def cause_of(error: BackstreamError) -> Cause:
     """Return what may be done about an error.
 
     A request that is too long, by its code or by status 413, is a :class:`backstream.errors.BackendRequestError` that
-    another route may take.
+    another route may take; so is one that asks for a path or method that is not there (404, 405).
     """
     if isinstance(error, BackendRequestError) and (error.status == 413 or error.kind in TOO_LONG_KINDS):
         return _TOO_LONG
+    if isinstance(error, BackendRequestError) and error.status in (404, 405):
+        return _NOT_THERE
     found = next(CAUSES[cls] for cls in type(error).__mro__ if cls in CAUSES)
     return msgspec.structs.replace(found, again=False) if found.again and not error.retryable else found
 
@@ -85,7 +88,10 @@ def render_causes() -> str:
     """Return the table as Markdown, for the documentation."""
     rows = [(f"`{cls.__name__}`", cause) for cls, cause in CAUSES.items()]
     plain = [cause for _, cause in rows].index(CAUSES[BackendRequestError])
-    rows.insert(plain + 1, ("`BackendRequestError`, too long", _TOO_LONG))
+    rows[plain + 1 : plain + 1] = [
+        ("`BackendRequestError`, too long", _TOO_LONG),
+        ("`BackendRequestError`, 404 or 405", _NOT_THERE),
+    ]
     lines = ["| error | same route again | next route | counts against the route | because |", "|---|---|---|---|---|"]
     for name, cause in rows:
         fault = {True: "yes", False: "no: it is up", None: "says nothing"}[cause.fault]

@@ -65,6 +65,13 @@ def test_a_back_end_that_says_not_to_is_not_asked_again() -> None:
     assert cause_of(error).next
 
 
+@pytest.mark.parametrize("status", [404, 405])
+def test_a_wrong_address_is_that_of_one_route(status: int) -> None:
+    error = anthropic(status, {}, b'{"error":{"message":"nothing here","type":"invalid_request_error"}}')
+    assert type(error) is BackendRequestError
+    assert (cause_of(error).again, cause_of(error).next, cause_of(error).fault) == (False, True, False)
+
+
 def test_a_request_that_is_too_long_may_go_to_another_model() -> None:
     body = b'{"error":{"message":"m","type":"invalid_request_error","code":"context_length_exceeded"}}'
     for error in (
