@@ -42,7 +42,7 @@ def test_a_line_of_text(capsys: pytest.CaptureFixture[str]) -> None:
     line = capsys.readouterr().err
     assert re.fullmatch(
         r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z id=[0-9a-f]{16} "
-        r"route=health provider=\"a\\u001b\[2Jb\ufffd\" status=200 "
+        r"route=health provider=\"a\\u001b\[2Jb\\u009b\" status=200 "
         r"end=complete chunks=0 seconds=[0-9.e-]+\n",
         line,
     )

@@ -44,6 +44,11 @@ ASKED: Any = {"messages": [{"role": "user", "content": PROMPT}], "media": [(PICT
 
 
 @pytest.fixture
+def nothing_left() -> None:
+    """Look for nothing: the embedded backend stays until its loop ends, the loop of the façade until the end."""
+
+
+@pytest.fixture
 def everything_logged() -> Iterator[io.StringIO]:
     """Every logger of the process at its finest level, with asyncio's own debugging."""
     text = io.StringIO()

@@ -141,7 +141,7 @@ def command(
     for what, text in (
         ("the prompt", " ".join(prompt)),
         ("--system", system),
-        ("--model", str(models)),
+        ("--model", " ".join(models)),
         ("--url", url),
     ):
         calls.check_text(what, text)

@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from backstream.chunks import Parameters, ProviderInfo, RawResponse
-from backstream.errors import BackstreamError, UnknownProviderError
+from backstream.errors import BackstreamError, UnknownModelError, UnknownProviderError
 from backstream.options import CallOptions
 from backstream.providers.result import AsyncResult, BlockSource
 from backstream.request.call import attach_media, parse_call
@@ -96,8 +96,8 @@ async def _find(exchange: Exchange, provider: object, model: str) -> Target:
         found = (
             await exchange.back_ends.find_beyond(provider or "", model) if isinstance(provider, str | None) else None
         )
-    except UnknownProviderError as error:
-        if provider:
+    except (UnknownProviderError, UnknownModelError) as error:
+        if provider and (isinstance(error, UnknownProviderError) or not model):
             raise Refusal(404, "Provider not found") from None
         return Target(error)
     except BackstreamError as error:
