@@ -139,3 +139,29 @@ def test_serve_refuses_what_check_refuses(run: Run, tmp_path: Path, options: Any
         "without client keys" if options else f"{tmp_path}/backstream.toml:2: server.host in a file that just lies"
     )
     assert refused in done.stderr
+
+
+def test_the_words_are_those_of_the_file(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "my.toml").write_text("[server]\ntrusted_proxies = 1\n[keys.a]\nmodels = true\n")
+    said = run("config", "check", "my.toml").stdout
+    assert "server.trusted_proxies is wrong: expected a list, got a whole number\n" in said
+    assert "keys.a.models is wrong: expected a list, got true or false\n" in said
+
+
+def test_the_reason_why_a_file_that_just_lies_there_may_not_name_files(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "backstream.toml").write_text("[server]\nstate_file = 'x'\n")
+    assert (
+        "state_file in a file that just lies in the working folder could name any file of yours"
+        in run("serve", "--port", "0").stderr
+    )
+
+
+def test_every_address_has_a_base_url_that_works(run: Run, start: Any) -> None:
+    run("keys", "add", "laptop")
+    process = start("serve", "--host", "0.0.0.0", "--port", "0")
+    lines = [process.stderr.readline().decode() for _ in range(4)]
+    port = lines[0].strip().rpartition(":")[2]
+    assert lines[0] == f"listening on http://0.0.0.0:{port}\n"
+    assert lines[1] == f"base URL for OpenAI: http://127.0.0.1:{port}/v1\n"
+    assert lines[2].endswith(f": http://127.0.0.1:{port}\n")
+    assert "other machines" in lines[3]

@@ -152,7 +152,7 @@ async def test_a_faulty_file_leaves_the_old_one_in_force(tmp_path: Path) -> None
 async def test_what_needs_a_restart_is_told_until_it_has_come_or_gone(tmp_path: Path) -> None:
     write(tmp_path, "[server]\nport = 0\n")
     async with serving(tmp_path, "--port", "0", "--grace", "1") as program:
-        assert program.lines[0] == "settings: my.toml\n"
+        assert await program.said("settings") == "settings: my.toml\n"
         for text, restart in (
             ("workers = 2", True),
             ("workers = 2\nkeepalive_seconds = 9", True),

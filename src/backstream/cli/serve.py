@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
+_HERE = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - compared
+"""Where clients on this machine reach a server that listens on every address."""
 _OPTIONS = {"grace_seconds": "grace"}
 """The options that have other names than the keys of the file."""
 
@@ -150,14 +152,17 @@ def command(
 
     def on_ready(url: str) -> None:
         tell_service_manager("READY=1")
+        click.echo(f"listening on {url}", err=True)
         if loaded.config.document is not None:
             click.echo(f"settings: {exits.readable(str(loaded.config.document.path))}", err=True)
-        click.echo(f"listening on {url}", err=True)
         if url.startswith("unix:"):
             click.echo(f"try: curl --unix-socket {url.removeprefix('unix:')} http://localhost/v1/models", err=True)
         else:
-            click.echo(f"base URL for OpenAI: {url}/v1", err=True)
-            click.echo(f"for Anthropic, Gemini, Mistral, Ollama and g4f: {url}", err=True)
+            here = re.sub(r"//(0\.0\.0\.0|\[::\]):", lambda any_: f"//{_HERE[any_[1]]}:", url)
+            click.echo(f"base URL for OpenAI: {here}/v1", err=True)
+            click.echo(f"for Anthropic, Gemini, Mistral, Ollama and g4f: {here}", err=True)
+            if here != url:
+                click.echo("from other machines: the same with this machine's address", err=True)
         keyed = registry.keyed() if registry is not None else ()
         if keyed:
             click.echo(f"with your keys: {', '.join(keyed)}; name a model as {keyed[0]}/MODEL", err=True)

@@ -139,7 +139,9 @@ class Document:
             if problem.startswith("Invalid enum value"):  # it goes on with the value
                 known = _choices(get_type_hints(type_)[inner])
                 raise self.error([*keys, inner], "has an unknown value", f"use one of: {', '.join(known)}") from None
-            raise self.error([*keys, *filter(None, inner.split("."))], f"is wrong: {_first_small(problem)}") from None
+            raise self.error(
+                [*keys, *filter(None, inner.split("."))], f"is wrong: {_in_plain_words(problem)}"
+            ) from None
 
 
 def _nearest(name: str, known: Sequence[str]) -> str:
@@ -154,6 +156,26 @@ def _choices(type_: Any) -> Sequence[str]:
 
 def _first_small(text: str) -> str:
     return text[:1].lower() + text[1:]
+
+
+_WORDS: Final = {
+    "array": "a list",
+    "bool": "true or false",
+    "float": "a number",
+    "int": "a whole number",
+    "object": "a table",
+    "str": "text",
+}
+
+
+def _in_plain_words(problem: str) -> str:
+    """Say what was expected in the words of people who write the file, who have never heard of ``null``."""
+
+    def words(found: re.Match[str]) -> str:
+        names = [name for name in found[1].split(" | ") if name != "null"]
+        return " or ".join(_WORDS.get(name, name) for name in names)
+
+    return _first_small(re.sub("`([^`]+)`", words, problem))
 
 
 def _decode(type_: type, value: object) -> object:

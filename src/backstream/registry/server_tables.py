@@ -35,7 +35,8 @@ def read_server(document: Document, table: Mapping[str, Any], *, trusted: bool) 
     """
     for name in _OPENING if not trusted else ():
         if name in table:
-            problem = "in a file that just lies in the working folder could open the server to others"
+            could = "name any file of yours" if name in _FILES else "open the server to others"
+            problem = f"in a file that just lies in the working folder could {could}"
             raise document.error(["server", name], problem, _REMEDY)
     limits = document.convert(["server", "limits"], table.get("limits", {}), LimitsConfig)
     deadlines = document.convert(["server", "deadlines"], table.get("deadlines", {}), ClocksConfig)
