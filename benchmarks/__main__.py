@@ -6,8 +6,8 @@ or hour: ratios are what counts. Programs that are compared with ours get enviro
 ``.venv-bench/<name>``.
 
 ``--ours`` leaves them out. ``--quick`` takes a subset of a minute, and writes only ``quick.json``. ``--soak MINUTES``
-says how long memory is watched (default half a minute). ``--only PART`` measures some parts anew, and keeps what
-``summary.json`` has of the others; it may be repeated.
+says how long memory is watched (default half a minute), ``--turns N`` how often at most everybody is measured.
+``--only PART`` measures some parts anew, and keeps what ``summary.json`` has of the others; it may be repeated.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from benchmarks.growth import growth
 from benchmarks.media import media
 from benchmarks.profiles import profiles
 from benchmarks.soak import minutes_of, soak
+from benchmarks.turns import TURNS
 from benchmarks.upstream import running
 from benchmarks.weight import weight
 
@@ -82,8 +83,10 @@ def surroundings() -> dict[str, Any]:
 def main() -> None:
     """Measure, print, and write the results down."""
     arguments = sys.argv[1:]
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that what was started is ended
     quick = "--quick" in arguments
+    if "--turns" in arguments:
+        os.environ[TURNS] = arguments[arguments.index("--turns") + 1]
     RESULTS.mkdir(exist_ok=True)
     results: dict[str, Any] = {"made": {}}
     if "--only" in arguments and SUMMARY.exists():

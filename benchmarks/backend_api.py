@@ -10,6 +10,7 @@ from typing import Any
 from benchmarks.clients import CLIENTS, LOADS
 from benchmarks.environments import ROOT, last_line
 from benchmarks.figures import cell, spread
+from benchmarks.turns import turns
 
 RUNS = 5
 FLOOR = "floor"
@@ -27,11 +28,11 @@ def measure(name: str, port: str, load: str) -> float:
 
 def backend_api(port: str) -> dict[str, Any]:
     """CPU microseconds of the client process per received event."""
-    print(f"\nbackend-api stream: CPU µs per event, median of {RUNS} (lowest–highest)", flush=True)
+    print(f"\nbackend-api stream: CPU µs per event, median of {turns(RUNS)} (lowest–highest)", flush=True)
     table: dict[str, Any] = {}
     for load in LOADS:
         figures: dict[str, list[float]] = {}
-        for _ in range(RUNS):
+        for _ in range(turns(RUNS)):
             for name in CLIENTS:
                 figures.setdefault(name, []).append(measure(name, port, load))
         table[load] = {

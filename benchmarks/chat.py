@@ -19,6 +19,7 @@ from typing import Any
 from benchmarks.chat_clients import CLIENTS, LOADS
 from benchmarks.environments import ROOT, EnvironmentFailed, interpreter, last_line, pinned
 from benchmarks.figures import spread
+from benchmarks.turns import turns
 from benchmarks.upstream import chat_event, running
 
 FLOOR = "raw floor"
@@ -30,8 +31,8 @@ RUNS = {"1,000 paced streams": 3}
 """Turns, by load; else :data:`USUAL_RUNS`."""
 USUAL_RUNS, QUICK_RUNS = 5, 2
 QUICK = ("coalesced", "200 paced streams")
-PEER_SECONDS = 25.0
-"""Past this time in one load the others take no further turn; each has had one."""
+PEER_SECONDS = 20.0
+"""Whoever of the others has taken so long under one load takes no further turn."""
 MEASURE_SECONDS = 120
 FEWER_EVENTS = {"litellm": 2_000, "pydantic-ai": 5_000}
 """Of one stream, for who is very slow."""
@@ -129,20 +130,18 @@ def environment(name: str) -> str:
     return ENVIRONMENTS.get(name, name)
 
 
-def take_turns(field: Field, port: str, load: str, turns: int) -> dict[str, list[dict[str, Any]]]:
+def take_turns(field: Field, port: str, load: str, often: int) -> dict[str, list[dict[str, Any]]]:
     """Measure everybody under one load; a turn's figures are compared with the floor of the same turn."""
     runs: dict[str, list[dict[str, Any]]] = {}
-    peers_spent = 0.0
-    for _ in range(turns):
+    spent: dict[str, float] = {}
+    for _ in range(often):
         floor: float | None = None
-        peers_rest = peers_spent > PEER_SECONDS
         for name in tuple(field.pythons):
-            if name in PEERS and peers_rest:
+            if name in PEERS and spent.get(name, 0.0) > PEER_SECONDS:
                 continue
             started = time.perf_counter()
             measured = field.turn(name, port, load)
-            if name in PEERS:
-                peers_spent += time.perf_counter() - started
+            spent[name] = spent.get(name, 0.0) + time.perf_counter() - started
             if measured is None:
                 continue
             figure = measured["cpu"] / measured["events"] * 1e6
@@ -181,8 +180,8 @@ def chat_cpu(port: str, *, peers: bool = True, quick: bool = False) -> dict[str,
     field = Field(peers=peers)
     table: dict[str, Any] = {}
     for load in QUICK if quick else LOADS:
-        turns = QUICK_RUNS if quick else RUNS.get(load, USUAL_RUNS)
-        table[load] = {name: summary(runs) for name, runs in take_turns(field, port, load, turns).items()}
+        often = QUICK_RUNS if quick else turns(RUNS.get(load, USUAL_RUNS))
+        table[load] = {name: summary(runs) for name, runs in take_turns(field, port, load, often).items()}
         show(load, table[load])
     return {
         "failed": field.failed,

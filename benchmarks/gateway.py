@@ -21,6 +21,7 @@ from benchmarks.environments import EnvironmentFailed, last_line
 from benchmarks.figures import cell, spread
 from benchmarks.gateway_programs import FLOOR, GATEWAYS, LITELLM, ROOT, UVLOOP, Prepare, Ready, label, started
 from benchmarks.gateway_upstream import running
+from benchmarks.turns import turns
 
 ROUNDS = 6  # the first is thrown away
 SECONDS = 120
@@ -30,7 +31,7 @@ Measured = dict[str, Any]
 LOADS: dict[str, Measured] = {
     "paced": {"kind": "streams", "streams": 100, "events": 100, "packet": 1, "pause": 20},
     "coalesced": {"kind": "streams", "streams": 1, "events": 20_000, "packet": 50, "pause": 0},
-    "crowd": {"kind": "streams", "streams": 500, "events": 200, "packet": 1, "pause": 50, "ramp": 1.0},
+    "crowd": {"kind": "streams", "streams": 500, "events": 120, "packet": 1, "pause": 50, "ramp": 1.0},
     "whole": {"kind": "whole", "streams": 20, "events": 50},
     "latency": {"kind": "pairs", "streams": 5, "events": 10, "packet": 1, "pause": 10, "turns": 20},
     "thousand": {"kind": "streams", "streams": 1_000, "events": 50, "packet": 1, "pause": 100, "ramp": 1.0},
@@ -40,7 +41,7 @@ IDLE: Measured = {"kind": "idle", "streams": 500}
 TITLES = {
     "paced": "100 streams × 100 events, one every 20 ms",
     "coalesced": "one stream of 20,000 events, 50 a packet",
-    "crowd": "500 streams × 200 events, one every 50 ms, the first ones within a second",
+    "crowd": "500 streams × 120 events, one every 50 ms, the first ones within a second",
     "thousand": "1,000 streams × 50 events, one every 100 ms, the first ones within a second",
     "whole": "1,000 whole answers of 2 KB, 20 at a time",
     "latency": "5 streams at a time, 10 ms between events, in turns with the upstream itself",
@@ -66,7 +67,7 @@ class Field:
 
     def start(self, stack: contextlib.ExitStack, name: str, prepare: Prepare, upstream: int) -> None:
         """Start a gateway: several times, for the time that takes and for what idle streams weigh; then to stay."""
-        again = 1 if self.quick or name == LITELLM else STARTS
+        again = 1 if self.quick or name == LITELLM else turns(STARTS)
         try:
             for _ in range(again):
                 with started(prepare, upstream) as ready:
@@ -257,7 +258,7 @@ def gateway(*, peers: bool = True, quick: bool = False, uvloop: bool = False) ->
     with running() as upstream, contextlib.ExitStack() as stack:
         for name, prepare in (chosen | (UVLOOP if uvloop else {})).items():
             field.start(stack, name, prepare, upstream)
-        take_turns(field, 2 if quick else ROUNDS, upstream)
+        take_turns(field, 2 if quick else turns(ROUNDS - 1) + 1, upstream)
     table = summary(field)
     print(markdown(field, table), flush=True)
     starts = {name: spread(values) for name, values in field.starts.items()}

@@ -17,6 +17,7 @@ from typing import Any
 
 from benchmarks.environments import ROOT, EnvironmentFailed, interpreter, last_line, pinned
 from benchmarks.figures import cell, spread
+from benchmarks.turns import turns
 
 SIZES = (1, 2, 4, 8, 14, 16, 32, 64)
 QUICK_SIZES = (1, 14)
@@ -91,11 +92,11 @@ def giant(port: str, *, peers: bool = True, quick: bool = False) -> dict[str, An
             pythons["openai-python"] = str(interpreter("openai-python"))
         except EnvironmentFailed as error:
             reasons["openai-python"] = f"could not be set up: {error}"
-    print(f"\nOne giant event: seconds, median of {RUNS}", flush=True)
+    print(f"\nOne giant event: seconds, median of {turns(RUNS)}", flush=True)
     table: dict[str, Any] = {}
     for size in QUICK_SIZES if quick else SIZES:
         runs: dict[str, list[dict[str, float]]] = {}
-        for _ in range(1 if quick else RUNS):
+        for _ in range(1 if quick else turns(RUNS)):
             for name, python in tuple(pythons.items()):
                 command = [python, "-m", "benchmarks.giant", name, port, str(size)]
                 try:

@@ -25,12 +25,13 @@ from benchmarks.gateway_programs import FLOOR as NGINX
 from benchmarks.gateway_programs import GATEWAYS, LITELLM, started
 from benchmarks.gateway_upstream import running
 from benchmarks.gateway_usage import resident_bytes
+from benchmarks.turns import turns
 
 STREAMS = (1, 10, 100, 1000)
 PER_SECOND = 1000
 SECONDS = 5
 IDLE = 1000
-RUNS = 5
+RUNS = 3
 FLOOR = "raw floor"
 OURS = "backstream Client"
 HELD_SECONDS = 0.3
@@ -180,7 +181,7 @@ def measure(name: str, port: int, streams: int) -> dict[str, float]:
 
 def growth(*, quick: bool = False) -> dict[str, Any]:
     """CPU of an event by the number of streams, and the memory of a stream, of client and gateway, taking turns."""
-    runs, sizes = (1, (1, 100)) if quick else (RUNS, STREAMS)
+    runs, sizes = (1, (1, 100)) if quick else (turns(RUNS), STREAMS)
     clients: dict[str, dict[str, list[float]]] = {name: {} for name in CLIENTS}
     weights: dict[str, list[float]] = {}
     print(f"\nGrowth: CPU µs per event, {PER_SECOND} events a second over so many streams", flush=True)

@@ -22,6 +22,7 @@ from typing import Any
 
 from benchmarks.environments import EnvironmentFailed, interpreter, last_line, pinned
 from benchmarks.figures import cell, spread
+from benchmarks.turns import turns
 
 ROOT = Path(__file__).parent.parent
 MEGABYTE = 1_000_000
@@ -147,8 +148,8 @@ def media(port: str, *, peers: bool = True, quick: bool = False) -> dict[str, An
             pythons["openai-python"] = str(interpreter("openai-python"))
         except EnvironmentFailed as error:
             reasons["openai-python"] = f"could not be set up: {error}"
-    print(f"\nMedia: one file sent as a data URI, median of {RUNS}", flush=True)
-    runs = 1 if quick else RUNS
+    print(f"\nMedia: one file sent as a data URI, median of {turns(RUNS)}", flush=True)
+    runs = 1 if quick else turns(RUNS)
     base = {
         name: min(measure(python, name, port, "-")["peak_mib"] for _ in range(2)) for name, python in pythons.items()
     }
