@@ -67,6 +67,11 @@ class AnswerState:
         words = (("message_stop", self.stopped), ("stop_reason", self._finish is not None))
         return tuple(word for word, seen in words if seen)
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether its back-end said why it ended, after every block was ended."""
+        return self._finish is not None and not self._open
+
     def take(self, kind: str, event: _Members) -> Iterator[RawResponse]:
         """Give the chunks of an event.
 

@@ -162,6 +162,8 @@ class AnthropicParser:
         if self._decoder.unfinished:
             problem = "the answer ended inside an event"
             return [*block, End("incomplete", (*evidence, "cut event"), IncompleteStream(problem))]
+        if self._state.is_whole:  # message_stop repeats it, as [DONE] does elsewhere
+            return [*block, End("complete", evidence)]
         problem = "the stream ended before the back-end said that the answer was over"
         return [*block, End("incomplete", (*evidence, "closed"), IncompleteStream(problem))]
 

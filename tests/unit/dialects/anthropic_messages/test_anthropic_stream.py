@@ -281,12 +281,17 @@ def test_an_error_without_a_type_of_event_is_one_too() -> None:
         (b"<html>\nno</html>\n\n", "failed", (), "no event, but 2 lines"),
         (b'event: ping\ndata: {"type": "ping"}\n\n', "incomplete", ("closed",), "before the back-end said"),
         (sse(start()), "incomplete", ("closed",), "before the back-end said"),
-        (sse(start(), end()[0]), "incomplete", ("stop_reason", "closed"), "before the back-end said"),
+        (
+            sse(start(), begin({"type": "text", "text": ""}), end()[0]),
+            "incomplete",
+            ("stop_reason", "closed"),
+            "before the back-end said",
+        ),
         (sse(start(), end()[0]) + b'data: {"type": "message_s', "incomplete", ("stop_reason", "cut event"), "inside"),
         (sse(start(), *end())[:-1], "incomplete", ("stop_reason", "cut event"), "inside an event"),
     ],
 )
-def test_nothing_but_the_word_for_done_makes_an_answer_whole(
+def test_an_answer_without_a_reason_or_with_a_cut_is_not_whole(
     stream: bytes, state: str, evidence: tuple[str, ...], problem: str
 ) -> None:
     for framed in (True, False):
@@ -295,6 +300,15 @@ def test_nothing_but_the_word_for_done_makes_an_answer_whole(
         assert (last.state, last.evidence) == (state, evidence)
         assert isinstance(last.error, IncompleteStream)
         assert problem in str(last.error)
+
+
+@pytest.mark.capability(NAME, "done-evidence", "provider")
+def test_the_reason_and_a_clean_end_are_enough() -> None:
+    said = [start(), begin({"type": "text", "text": ""}), delta("text_delta", text="Hi"), stop(), end()[0]]
+    for framed in (True, False):
+        block = parse([sse(*said)], framed=framed)
+        assert block[-2:] == [STOPPED, End("complete", ("stop_reason",))]
+        assert Content(content="Hi", part=0) in block
 
 
 def test_the_word_for_done_is_enough() -> None:
