@@ -56,6 +56,14 @@ def test_a_routing_list_is_a_model(run, pair) -> None:
     assert done.stderr == "switched from first/a to second/b: IncompleteStream\n"
 
 
+def test_what_was_held_back_is_not_said_to_be_printed(run, pair) -> None:
+    pair([CUT, CUT], [])
+    done = run("chat", "-m", "first/a", "--mid-stream", "whole", "hi")
+    assert (done.returncode, done.stdout.strip()) == (3, "")
+    assert "printed" not in done.stderr
+    assert "ask again" in done.stderr
+
+
 def test_all_that_failed_is_told_in_one_line(run, pair) -> None:
     pair([REFUSED], [DOWN])
     done = run("chat", "-m", "first/a,second/b", "--retries", "0", "hi")

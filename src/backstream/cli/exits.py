@@ -70,7 +70,7 @@ _HINTS: Final = {
     "ModelNotFoundError": "list the models with: backstream models",
     "UnavailableError": "try again later",
     "DeadlineError": "try again, or give it longer with --deadline NAME=SECONDS",
-    "IncompleteStream": "what arrived was printed; ask again for a whole answer",
+    "IncompleteStream": "ask again for a whole answer",
     "DecodeError": "ask again, or ask another model",
     "ContentTypeError": "check that --url points at a server of the backend-api protocol, or name its --dialect",
     "RedirectError": "use the address that the server redirects to as --url",
