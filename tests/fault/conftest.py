@@ -46,7 +46,7 @@ async def nothing_left() -> AsyncIterator[None]:
     await aclose_pools()
     left_tasks: set[asyncio.Task[object]] = set()
     left: Counter[str] = Counter()
-    for attempt in range(100):
+    for attempt in range(400):  # a connection left to its end is closed after a second
         for _ in range(5):
             await asyncio.sleep(0)
         left_tasks = {task for task in asyncio.all_tasks() - tasks if task is not asyncio.current_task()}
@@ -55,6 +55,6 @@ async def nothing_left() -> AsyncIterator[None]:
             return
         if attempt % 25 == 1:
             gc.collect()
-        await asyncio.sleep(0.005)
+        await asyncio.sleep(0.01)
     assert not left_tasks, f"tasks left: {left_tasks}"
     assert not left, f"descriptors left: {left}"
