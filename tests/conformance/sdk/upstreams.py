@@ -38,8 +38,8 @@ class Upstreams:
         self.problems: list[str] = []
 
     def config(self) -> str:
-        """Return the ``[providers]`` of a ``backstream.toml`` that names each of them ``up_…``."""
-        return "".join(
+        """Return a ``backstream.toml`` that names each of them ``up_…``, and asks none of them a second time."""
+        return "[defaults.recovery]\nretries = 0\n\n" + "".join(
             f'[providers.up_{dialect}]\nurl = "http://127.0.0.1:{self._port}/{dialect}{vendor(dialect).URL_PATH}"\n'
             f'dialect = "{dialect}"\nkey = "{self.key}"\n\n'
             for dialect in DIALECTS
