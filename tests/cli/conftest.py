@@ -12,13 +12,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from backstream.providers.rows_local import LOCAL
+from support_warm_script import WarmScript
 
 SCRIPT = Path(sys.executable).with_name("backstream")
 PATIENCE_SECONDS = 30  # a hanging test fails; nothing is measured by it
@@ -59,6 +60,18 @@ def quiet_machine() -> None:
                 pytest.skip(f"something runs on port {port} of this machine")
 
 
+def piped(home: Path, arguments: Sequence[str | Path], more: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """The console script with pipes; it runs in a folder of its own."""
+    return WarmScript(
+        [SCRIPT, *map(str, arguments)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(home, **more),
+        cwd=home,
+    )
+
+
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -67,17 +80,13 @@ def run(tmp_path: Path) -> Run:
     """Run the console script to its end, with pipes."""
 
     def run_script(*arguments: str | Path, stdin: bytes = b"", **more: str) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [SCRIPT, *map(str, arguments)],
-            input=stdin,
-            capture_output=True,
-            timeout=PATIENCE_SECONDS,
-            env=environment(tmp_path, **more),
-            cwd=tmp_path,
-            check=False,
-        )
-        assert b"Traceback" not in done.stderr or "BACKSTREAM_DEBUG" in more, done.stderr.decode()
-        return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+        with piped(tmp_path, arguments, more) as process:
+            try:
+                out, err = process.communicate(stdin, timeout=PATIENCE_SECONDS)
+            finally:
+                process.kill()
+        assert b"Traceback" not in err or "BACKSTREAM_DEBUG" in more, err.decode()
+        return subprocess.CompletedProcess(process.args, process.returncode, out.decode(), err.decode())
 
     return run_script
 
@@ -88,16 +97,8 @@ def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     started: list[subprocess.Popen[bytes]] = []
 
     def start_script(*arguments: str | Path, **more: str) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(
-            [SCRIPT, *map(str, arguments)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=environment(tmp_path, **more),
-            cwd=tmp_path,
-        )
-        started.append(process)
-        return process
+        started.append(piped(tmp_path, arguments, more))
+        return started[-1]
 
     yield start_script
     for process in started:
