@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
+from collections.abc import Iterator
+
+import pytest
 
 from backstream.providers.table import ROWS
 
@@ -12,3 +16,15 @@ def pytest_configure() -> None:
     named = {name for row in ROWS.values() for name in (*row.key_variables, row.url_variable) if name}
     for name in [*named, *(name for name in os.environ if name.startswith("BACKSTREAM_"))]:
         os.environ.pop(name, None)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Keep what was imported and collected out of later garbage collections: tests that look for leaks ask for many."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+    gc.collect()
+    gc.freeze()

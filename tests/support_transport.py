@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import socket
 import sys
 from collections.abc import AsyncIterator
 
@@ -39,18 +40,19 @@ def _sockets() -> set[str]:
     """The TCP sockets this process has open; a loop's own pipes and socket pairs do not count."""
     if not sys.platform.startswith("linux"):
         return set()
-    inodes = set()
-    for table in ("/proc/self/net/tcp", "/proc/self/net/tcp6"):
-        with open(table) as rows:
-            inodes.update(row.split()[9] for row in rows.readlines()[1:])
     opened = set()
     for name in os.listdir("/proc/self/fd"):
         try:
             target = os.readlink(f"/proc/self/fd/{name}")
+            if not target.startswith("socket:["):
+                continue
+            looked_at = socket.socket(fileno=int(name))
         except OSError:
             continue
-        if target.startswith("socket:[") and target[8:-1] in inodes:
+        # asked of each, as the kernel's table also has those of all others, and of those closed a minute ago
+        if looked_at.family in (socket.AF_INET, socket.AF_INET6) and looked_at.type == socket.SOCK_STREAM:
             opened.add(f"{name}:{target}")
+        looked_at.detach()
     return opened
 
 
