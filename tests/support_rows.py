@@ -16,8 +16,12 @@ from backstream import (
     AsyncResult,
     BackstreamError,
     CallOptions,
+    DeadlineError,
     Deadlines,
     DialectProvider,
+    DisconnectedError,
+    IncompleteStream,
+    ProtocolError,
     RawResponse,
     Recovery,
 )
@@ -154,6 +158,16 @@ OLLAMA: Final = Kind(
     ping=b"\n",
     damage=_line,
 )
+GEMINI: Final = Kind(
+    name="gemini",
+    content_type="text/event-stream",
+    opening=b"",
+    word=lambda text: _sse({"candidates": [{"content": {"parts": [{"text": text}], "role": "model"}}]}),
+    closing=_sse({"candidates": [{"content": {"parts": [{"text": ""}]}, "finishReason": "STOP"}]}),
+    error=_sse({"error": {"code": 503, "message": "overloaded", "status": "UNAVAILABLE"}}),
+    ping=b": ping\n\n",
+    damage=_sse,
+)
 KINDS: Final = (OPENAI, ANTHROPIC, BACKEND_API, OLLAMA)
 SSE_KINDS: Final = (OPENAI, ANTHROPIC)
 LINE_KINDS: Final = (BACKEND_API, OLLAMA)
@@ -174,7 +188,7 @@ class Fault:
         again: Whether the error must say that asking again may help.
         options: The local options of the call.
         kinds: The kinds of back-end that can do it.
-        state: How the answer must have ended; ``None`` where the error was the opening's.
+        state: How the answer must have ended. By default cut, where anything came before a cut, a clock or damage.
     """
 
     row: int
@@ -187,7 +201,7 @@ class Fault:
     again: bool = False
     options: CallOptions | None = None
     kinds: tuple[Kind, ...] = KINDS
-    state: str = "failed"
+    state: str = ""
 
     @property
     def id(self) -> str:
@@ -279,7 +293,8 @@ def check(fault: Fault, outcome: Outcome) -> None:
     assert fault.phase in (None, error.phase)
     assert list(error.received) == outcome.chunks
     assert outcome.end is not None
-    assert outcome.end.state == fault.state
+    cut = outcome.chunks and isinstance(error, (IncompleteStream, DisconnectedError, DeadlineError, ProtocolError))
+    assert outcome.end.state == (fault.state or ("incomplete" if cut else "failed"))
 
 
 # --- asked again ------------------------------------------------------------------------------------------------------

@@ -17,7 +17,10 @@ from backstream.errors import (
     BackstreamError,
     CallerError,
     ConfigurationError,
+    DeadlineError,
+    DisconnectedError,
     IncompleteStream,
+    ProviderError,
     RefusedError,
 )
 
@@ -94,11 +97,16 @@ def exit_code_of(error: BaseException) -> int:
     """Return the exit code that an error ends the program with."""
     if isinstance(error, click.ClickException | CallerError):
         return USAGE
-    if isinstance(error, IncompleteStream):
+    if isinstance(error, IncompleteStream) or (isinstance(error, ProviderError) and _was_cut(error)):
         return INCOMPLETE
     if isinstance(error, AuthenticationError):
         return REFUSED
     return BACKEND_FAILED
+
+
+def _was_cut(error: ProviderError) -> bool:
+    """Tell whether the way to the back-end was lost after something had come; damage is the back-end's failing."""
+    return isinstance(error, DeadlineError | DisconnectedError) and bool(error.received)
 
 
 def say(text: str) -> None:

@@ -8,9 +8,11 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+import msgspec
+
 from backstream.chunks import RawResponse
 from backstream.errors import BackstreamError, IncompleteStream, MisuseError, ProviderError
-from backstream.reply import Block, End, EndState, Service, advice_for, fold, join_deltas
+from backstream.reply import Block, End, Service, advice_for, end_after, fold, join_deltas, state_after
 from backstream.request.receipts import Receipt
 
 __all__ = ["AsyncResult", "BlockSource"]
@@ -134,12 +136,8 @@ class AsyncResult(AsyncIterator[RawResponse]):
         try:
             source = self._source or await self._start()
             block = await source.read_block() if self.end is None else []
-        except IncompleteStream as error:
-            state: EndState = "incomplete" if any(self._kept) else "failed"  # failed is also: nothing was received
-            self.end = self.end or End(state, ("disconnected",), error)
-            return []
         except BackstreamError as error:
-            self.end = self.end or End("failed", (type(error).__name__,), error)
+            self.end = self.end or end_after(error, received=any(self._kept))
             return []
         except asyncio.CancelledError:
             task = asyncio.current_task()
@@ -156,12 +154,19 @@ class AsyncResult(AsyncIterator[RawResponse]):
             source.abort()
             return []
         if block and type(block[-1]) is End:
-            self.end = block.pop()  # type: ignore[assignment]
+            self.end = self._judge(block.pop(), received=bool(block) or any(self._kept))  # type: ignore[arg-type]
         self._kept.append(block)  # type: ignore[arg-type]
         self._loose += len(block)
         if self._loose > _KEPT_CHUNKS:
             self._join_kept()
         return block  # type: ignore[return-value]
+
+    @staticmethod
+    def _judge(end: End, *, received: bool) -> End:
+        """Call an answer that damage broke off incomplete, which its parser cannot know."""
+        if end.state != "failed" or end.error is None:
+            return end
+        return msgspec.structs.replace(end, state=state_after(end.error, received=received))
 
     def _join_kept(self) -> None:
         """Keep what came last in less room: a chunk takes some twenty times as much as its text."""

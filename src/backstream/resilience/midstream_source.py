@@ -13,7 +13,7 @@ import msgspec
 from backstream.chunks import Switched
 from backstream.errors import BackstreamError, IncompleteStream
 from backstream.providers.result import BlockSource
-from backstream.reply import Block, End
+from backstream.reply import Block, End, end_after
 from backstream.resilience.causes import cause_of
 from backstream.resilience.route import Ask, Route, route_of
 
@@ -90,10 +90,8 @@ class MendedSource:
             return [], end
         try:
             block = await self._source.read_block()
-        except IncompleteStream as error:
-            return [], End("incomplete", ("disconnected",), error)
         except BackstreamError as error:
-            return [], End("failed", (type(error).__name__,), error)
+            return [], end_after(error)
         last = block[-1] if block else None
         if not isinstance(last, End):
             return block, None

@@ -161,7 +161,7 @@ class Gateway:
         except BackstreamError as error:
             if answer.started:
                 raise
-            record.note_failure(error, "refused" if isinstance(error, CallerError) else "failed")
+            record.note_failure(error, "refused" if isinstance(error, CallerError) else None)
             record.status = await _refuse_in_dialect(answer, error, request)
         except Exception as error:
             # the edge: a defect of ours is a 500 without details; its text may quote the request, its place cannot

@@ -9,7 +9,7 @@ from backstream.dialects.relay import FrameRelay
 from backstream.errors import BackstreamError, IncompleteStream, ProviderError
 from backstream.options import CallOptions
 from backstream.providers.result import BlockSource
-from backstream.reply import Block, End, has_content
+from backstream.reply import Block, End, end_after, has_content
 from backstream.request import Request
 from backstream.server.backends import BackEnd, with_own_keys
 
@@ -73,10 +73,8 @@ class GatedAnswer:
         assert self._source is not None
         try:
             return await self._source.read_block()
-        except IncompleteStream as error:
-            return [End("incomplete", ("disconnected",), error)]
         except BackstreamError as error:
-            return [End("failed", (type(error).__name__,), error)]
+            return [end_after(error)]
         except Exception as error:  # noqa: BLE001 - a provider's code: what it raises is told by its name alone
             name = type(error).__name__
             return [End("failed", (name,), ProviderError(f"the provider failed ({name})"))]

@@ -17,7 +17,7 @@ import msgspec
 
 from backstream.chunks import Finish, Start, Switched, Usage
 from backstream.errors import BackstreamError
-from backstream.reply import End, has_content
+from backstream.reply import End, has_content, state_after
 from backstream.server.refusals import RequestRefused, reason_of
 
 if TYPE_CHECKING:
@@ -172,11 +172,16 @@ class RequestRecord:
             usage = msgspec.structs.replace(usage, usage=_joined(known, usage))
         self.usage = usage
 
-    def note_failure(self, error: BaseException, end: Ending = "failed") -> None:
-        """Keep an error's class, or why it was refused; its text may quote the request."""
+    def note_failure(self, error: BaseException, end: Ending | None = None) -> None:
+        """Keep an error's class, or why it was refused; its text may quote the request.
+
+        Args:
+            error: What went wrong.
+            end: How the answer ended; without it, by the error and by whether chunks were sent.
+        """
         self.error = reason_of(error.status) if isinstance(error, RequestRefused) else type(error).__name__
         self._tried = len(error.attempts) if isinstance(error, BackstreamError) else 0
-        self.end = end
+        self.end = end or state_after(error, received=self.chunks > 0)
 
     def values(self) -> dict[str, Any]:
         """Return what the log tells: these members and no others."""

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 
 from backstream.chunks import RawResponse
 from backstream.dialects.backend_api.stream_out import BackendApiRenderer
 from backstream.errors import IncompleteStream
 from backstream.providers.base import blocks_of
 from backstream.server.asgi import Field, Push, Receive, Send
+from backstream.server.given import GivenAnswer
 from backstream.server.places import hide_place
 from backstream.server.presence import ClientWatch
 from backstream.server.records import RequestRecord
@@ -167,6 +168,10 @@ async def stream_answer(
         await outlet.aclose()
 
 
+def _blocks_of(result: object) -> AsyncGenerator[list[RawResponse], None]:
+    return result.blocks() if isinstance(result, GivenAnswer) else blocks_of(result)
+
+
 async def _relay(
     start: Callable[[], object],
     outlet: Outlet,
@@ -178,7 +183,7 @@ async def _relay(
 ) -> BaseException | None:
     """Send every block of an answer, and return what broke it."""
     try:
-        async with contextlib.aclosing(blocks_of(start())) as blocks:
+        async with contextlib.aclosing(_blocks_of(start())) as blocks:
             async for block in blocks:
                 data = renderer.render(block)
                 if watch.gone:
@@ -205,6 +210,5 @@ async def _relay(
     else:
         return None
     hide_place(failure)
-    cut = isinstance(failure, IncompleteStream) or failure is stopped
-    record.note_failure(failure, "incomplete" if cut and record.chunks else "failed")
+    record.note_failure(failure, "incomplete" if failure is stopped and record.chunks else None)
     return failure

@@ -159,7 +159,7 @@ async def test_a_deadline_of_the_whole_holds_over_all_rounds(
             await stream.wait()
     assert raised.value.seconds == 0.05
     assert stream.end is not None
-    assert stream.end.state == "failed"
+    assert stream.end.state == "incomplete"
     await provider.stopped.wait()
 
 

@@ -14,7 +14,7 @@ from backstream.chunks import Media, RawResponse
 from backstream.dialects.base import Dialect, Envelope, StreamRenderer
 from backstream.dialects.relay import FrameRelay
 from backstream.errors import BackstreamError, IncompleteStream, InvalidRequestError, RefusedError, UnavailableError
-from backstream.reply import Block, End, join_deltas
+from backstream.reply import Block, End, end_after, join_deltas
 from backstream.request import Request
 from backstream.server.asgi import Field, send_plain
 from backstream.server.backends import BackEnd
@@ -114,7 +114,6 @@ async def _answer_whole(exchange: Exchange, dialect: Dialect, envelope: Envelope
         if isinstance(end, End):
             break
     if end.state != "complete":
-        exchange.record.end = "incomplete" if end.state == "incomplete" else "failed"
         raise end.error or IncompleteStream("the answer was cut off")
     whole: Block = [*chunks]
     whole.append(end)
@@ -191,10 +190,8 @@ async def _pass_gate(
     await outlet.open(fields, keep_alive)
     try:
         await waiting
-    except IncompleteStream as error:
-        return [End("incomplete", ("before any content",), error)]
     except BackstreamError as error:
-        return [End("failed", (type(error).__name__,), error)]
+        return [end_after(error, received=False)]
     return []
 
 
@@ -213,7 +210,7 @@ def _render(block: Block, renderer: StreamRenderer, relay: FrameRelay | None) ->
 def _note_end(exchange: Exchange, end: End) -> None:
     if end.state != "complete":
         error = end.error or IncompleteStream("the answer was cut off")
-        exchange.record.note_failure(error, "incomplete" if end.state == "incomplete" else "failed")
+        exchange.record.note_failure(error, "incomplete" if end.state == "incomplete" else None)
 
 
 def _fields(exchange: Exchange, content_type: str) -> list[Field]:
