@@ -93,7 +93,7 @@ class Answering:
         clocks = terms.deadlines(self._candidates[0].target.provider)
         ends_at = None if clocks.total is None else began_at + clocks.total
         options = CallOptions(deadlines=clocks)
-        self._ask = Ask(options=options, ends_at=ends_at, total_seconds=clocks.total)
+        self._ask = Ask(options=options, ends_at=ends_at, total_seconds=clocks.total, hurried=terms.hurried)
 
     @property
     def total_seconds(self) -> float | None:

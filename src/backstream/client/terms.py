@@ -54,6 +54,9 @@ class Terms:
         deadlines: The client's clocks; ``None`` where it has none.
         recovery: What the client's calls may do; ``None`` where it does not say.
         receipts: The client's policy; ``None`` where it has none.
+
+    Attributes:
+        hurried: The clocks that were set for this call alone, in seconds by their names.
     """
 
     def __init__(
@@ -68,7 +71,9 @@ class Terms:
     ) -> None:
         self._config = config
         self._list = _NO_LIST if route is None else config.routes[route]
-        self._deadlines = _clocks_of(parameters) or deadlines
+        own = _clocks_of(parameters)
+        self._deadlines = own or deadlines
+        self.hurried: Mapping[str, float] = {} if own is None else _hurry(own, deadlines or Deadlines())
         self._recovery = parameters.get("recovery") or recovery
         self._changes = recovery_changes(parameters)
         self._receipts: Policy = receipts or config.defaults.receipts
@@ -107,3 +112,9 @@ def _clocks_of(parameters: Mapping[str, Any]) -> Deadlines | None:
         return split_options(without_recovery(parameters))[0].deadlines
     given = parameters.get("options")
     return given.deadlines if isinstance(given, CallOptions) and given.deadlines != Deadlines() else None
+
+
+def _hurry(own: Deadlines, usual: Deadlines) -> Mapping[str, float]:
+    """Return the clocks of a call that are others than those of its client's other calls."""
+    seconds = {name: getattr(own, name) for name in own.__struct_fields__}
+    return {name: set_to for name, set_to in seconds.items() if set_to not in (None, getattr(usual, name))}

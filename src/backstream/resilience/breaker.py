@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 from backstream.errors import BackstreamError, UnavailableError
 from backstream.providers.result import BlockSource
+from backstream.reply import End
 from backstream.resilience.causes import cause_of
+from backstream.resilience.commit import CommittedSource
 from backstream.resilience.route import Ask, Route, was_hurried
 
 __all__ = ["Breaker", "BreakerName", "BreakerState"]
@@ -21,15 +24,17 @@ class BreakerState:
     """What is known of one route's failures.
 
     Attributes:
-        failures: How many there were in a row.
+        breaks: How many answers in a row broke after their first content.
+        failures: How many calls in a row failed before it.
         opened_at: When it began to rest, by ``time.monotonic``; ``None`` while it may be asked.
         openings: How often it began to, since the program started; a failed probe is one more time.
         probing: Whether one call is trying it now.
     """
 
-    __slots__ = ("failures", "opened_at", "openings", "probing")
+    __slots__ = ("breaks", "failures", "opened_at", "openings", "probing")
 
     def __init__(self) -> None:
+        self.breaks = 0
         self.failures = 0
         self.opened_at: float | None = None
         self.openings = 0
@@ -43,8 +48,27 @@ class BreakerState:
         return "probing" if self.probing else "open"
 
     def note_success(self) -> None:
-        """Note that the route is up."""
+        """Note that the route is up: it refuses, or begins to answer."""
         self.failures, self.opened_at, self.probing = 0, None, False
+
+    def note_whole(self) -> None:
+        """Note that an answer came to its end."""
+        self.breaks = 0
+
+    def note_break(self, most: int | None, now: float) -> None:
+        """Note an answer that broke after its first content.
+
+        Args:
+            most: After how many in a row the route rests; ``None`` for never.
+            now: The time.
+        """
+        self.breaks += 1
+        if most is not None and self.breaks >= most and self.opened_at is None:
+            self._open(now)
+
+    def _open(self, now: float) -> None:
+        self.opened_at = now
+        self.openings += 1
 
     def note_failure(self, most: int | None, now: float, *, probe: bool = False) -> None:
         """Note a failure.
@@ -56,8 +80,7 @@ class BreakerState:
         """
         self.failures += 1
         if probe or (most is not None and self.failures >= most and self.opened_at is None):
-            self.opened_at = now
-            self.openings += 1
+            self._open(now)
         if probe:
             self.probing = False
 
@@ -112,6 +135,8 @@ class Breaker:
             self._leave(probe)
             raise
         self._state.note_success()
+        if isinstance(source, CommittedSource):
+            source.on_end = partial(self._judge_end, ask)
         return source
 
     def _enter(self) -> bool:
@@ -121,7 +146,7 @@ class Breaker:
             return False
         left = state.opened_at + self._seconds - self._clock()
         if left > 0 or state.probing:
-            raise _resting(self.name, state.failures, max(left, 1.0))
+            raise _resting(self.name, max(state.failures, state.breaks), max(left, 1.0))
         state.probing = True
         return True
 
@@ -136,6 +161,13 @@ class Breaker:
             self._state.note_failure(self._failures, self._clock(), probe=probe)
         else:
             self._state.note_success()
+
+    def _judge_end(self, ask: Ask, end: End) -> None:
+        """Count an answer that broke against the route, as one that never began would be."""
+        if end.state == "complete":
+            self._state.note_whole()
+        elif end.error is not None and not was_hurried(end.error, ask) and cause_of(end.error).fault:
+            self._state.note_break(self._failures, self._clock())
 
     def note_silence(self) -> None:
         """Note that the route was left because it said nothing: that counts against it."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from backstream.errors import IncompleteStream
+from backstream.errors import BackstreamError, IncompleteStream
 from backstream.providers.result import BlockSource
-from backstream.reply import Block, End, has_content
+from backstream.reply import Block, End, end_after, has_content
 
 __all__ = ["CommittedSource", "commit"]
 
@@ -17,11 +17,15 @@ class CommittedSource:
     Args:
         source: The answer.
         held: What has been read of it.
+
+    Attributes:
+        on_end: Called once with how it ended, in case it does: an answer that its reader leaves has no end.
     """
 
-    __slots__ = ("_held", "_source")
+    __slots__ = ("_held", "_source", "on_end")
 
     def __init__(self, source: BlockSource, held: Block) -> None:
+        self.on_end: Callable[[End], object] | None = None
         self._source = source
         self._held = held
 
@@ -33,8 +37,20 @@ class CommittedSource:
         """Return what was held, then what comes."""
         if self._held:
             block, self._held = self._held, []
-            return block
-        return await self._source.read_block()
+        else:
+            try:
+                block = await self._source.read_block()
+            except BackstreamError as error:
+                self._tell(end_after(error))
+                raise
+        if block and type(end := block[-1]) is End:
+            self._tell(end)
+        return block
+
+    def _tell(self, end: End) -> None:
+        on_end, self.on_end = self.on_end, None
+        if on_end is not None:
+            on_end(end)
 
     async def pump(self, take: Callable[[Block], bool]) -> None:
         """Give blocks to ``take`` as they arrive; see :meth:`backstream.providers.http_provider.HTTPSource.pump`."""

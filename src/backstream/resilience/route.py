@@ -26,7 +26,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
         leaves_at: When a silent route is left for the next one, by the loop's clock; ``None`` for never. A wait that
             would reach past it is not begun.
         on_wait: Called with the time, by the loop's clock, until which a wait that the back-end asked for will last.
-        hurried: The clocks that a stranger set for this call alone, in seconds by their names. Where one of them runs
+        hurried: The clocks that were set for this call alone, in seconds by their names. Where one of them runs
             out, that says nothing of the route to anybody else.
     """
 

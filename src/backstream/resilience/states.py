@@ -23,7 +23,7 @@ class RouteSnapshot(msgspec.Struct, frozen=True):
     Attributes:
         name: ``provider/model``.
         state: ``closed``: it may be asked; ``open``: it rests; ``probing``: one call tries whether it is up again.
-        failures: How many there were in a row.
+        failures: How many calls in a row failed, or broke after their first content, whichever are more.
         opened_seconds_ago: When it began to rest; ``None`` where it does not.
         running: How many of its answers run.
         allowed: How many may, at the moment; ``None`` for any number.
@@ -68,7 +68,7 @@ class RouteState:
 
     @property
     def _idle(self) -> bool:
-        return self.window.running == 0 and self.breaker.failures == 0
+        return self.window.running == 0 and self.breaker.failures == self.breaker.breaks == 0
 
 
 class RouteStates:
@@ -109,7 +109,7 @@ class RouteStates:
             RouteSnapshot(
                 name=state.name,
                 state=state.breaker.state,
-                failures=state.breaker.failures,
+                failures=max(state.breaker.failures, state.breaker.breaks),
                 opened_seconds_ago=None if state.breaker.opened_at is None else now - state.breaker.opened_at,
                 running=state.window.running,
                 allowed=state.window.allowed,

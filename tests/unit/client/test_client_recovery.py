@@ -571,3 +571,15 @@ async def test_one_unknown_name_alone_is_told_as_it_is(environ: Mapping[str, str
         assert caught.value.attempts == ()
         with pytest.raises(ConnectError):
             await client.chat("a", "Hi", url="http://127.0.0.1:1/v1", retries=0)
+
+
+async def test_clocks_of_one_call_do_not_let_a_route_rest_for_others(environ: Mapping[str, str]) -> None:
+    def stalls() -> list[Step]:
+        word = b'data: {"choices":[{"index":0,"delta":{"content":"Hi"}}]}\n\n'
+        return [ReadRequest(), Send(CHUNKED + chunk(word)), ReadRequest()]
+
+    async with ScriptedUpstream(*[stalls()] * 5) as upstream, Client(registry=Registry(Config(), environ)) as client:
+        for seconds in (0.01, 0.02, 0.01, 0.02):
+            with pytest.raises(BetweenContentTimeout):
+                await client.chat("m", "Hi", url=upstream.url, deadlines=Deadlines(between_content=seconds))
+        assert [route.state for route in client.routes()] == ["closed"]

@@ -6,17 +6,22 @@ import asyncio
 
 import pytest
 
+from backstream.chunks import Content
 from backstream.errors import (
     AuthenticationError,
     BackstreamError,
+    BetweenContentTimeout,
     ConnectError,
     ContentRefusedError,
+    IncompleteStream,
     InvalidRequestError,
     RateLimitError,
     TotalTimeout,
     UnavailableError,
 )
+from backstream.reply import End
 from backstream.resilience.breaker import Breaker, BreakerState
+from backstream.resilience.retry import Budget, Retry
 from backstream.resilience.route import Ask
 from support_routes import Clock, PlayedRoute, never, read, says
 from support_transport import settle
@@ -177,3 +182,78 @@ async def test_one_failure_is_told_as_one() -> None:
     await kit.fail(1)
     with pytest.raises(UnavailableError, match="after 1 failure;"):
         await kit.breaker.open(NOW)
+
+
+# --- answers that break after their first content ---------------------------------------------------------------------
+
+HI = [Content(content="Hi")]
+CUT = [HI, [End("incomplete", ("closed",), IncompleteStream("cut"))]]
+
+
+class CommittedKit(Kit):
+    """The same, with the attempts of a route within, as in the published order."""
+
+    def __init__(self, *scripts: object, failures: int | None = 3) -> None:
+        super().__init__(*scripts, failures=failures)
+        within = Retry(self.route, Budget(), retries=0)
+        self.breaker = Breaker(within, self.state, failures=failures, clock=self.clock)
+
+    async def read_broken(self, ask: Ask = NOW) -> None:
+        with pytest.raises(BackstreamError):
+            await read(await self.breaker.open(ask))
+
+
+@pytest.mark.parametrize("script", [CUT, [HI, IncompleteStream("cut")], [HI, BetweenContentTimeout(3.0)]])
+async def test_three_answers_in_a_row_that_break_let_a_route_rest(script: list[object]) -> None:
+    kit = CommittedKit(script)
+    for _ in range(2):
+        await kit.read_broken()
+    assert kit.state.state == "closed"
+    await kit.read_broken()
+    assert (kit.state.state, kit.state.openings) == ("open", 1)
+    with pytest.raises(UnavailableError, match="resting after 3 failures"):
+        await kit.breaker.open(NOW)
+
+
+async def test_a_whole_answer_between_begins_the_row_of_breaks_anew() -> None:
+    kit = CommittedKit(CUT, CUT, says("Hi"), CUT)
+    await kit.read_broken()
+    await kit.read_broken()
+    await kit.answer()
+    await kit.read_broken()
+    assert (kit.state.state, kit.state.breaks) == ("closed", 1)
+
+
+async def test_an_answer_that_its_reader_leaves_says_nothing() -> None:
+    kit = CommittedKit(CUT, CUT, says("Hi", "you"), CUT)
+    await kit.read_broken()
+    await kit.read_broken()
+    left = await kit.breaker.open(NOW)
+    await left.read_block()
+    await left.aclose()
+    assert kit.state.breaks == 2
+    await kit.read_broken()
+    assert kit.state.state == "open"
+
+
+async def test_a_probe_that_breaks_lets_the_route_rest_again() -> None:
+    kit = CommittedKit(CUT)
+    for _ in range(3):
+        await kit.read_broken()
+    kit.clock.now += 15.0
+    await kit.read_broken()
+    assert (kit.state.state, kit.state.openings) == ("open", 2)
+
+
+async def test_a_clock_that_was_set_for_one_call_is_no_break() -> None:
+    kit = CommittedKit([HI, BetweenContentTimeout(3.0)])
+    for _ in range(4):
+        await kit.read_broken(Ask(hurried={"between_content": 3.0}))
+    assert (kit.state.state, kit.state.breaks) == ("closed", 0)
+
+
+async def test_breaks_are_counted_without_a_rest_where_there_is_none() -> None:
+    kit = CommittedKit(CUT, failures=None)
+    for _ in range(4):
+        await kit.read_broken()
+    assert (kit.state.state, kit.state.breaks) == ("closed", 4)
