@@ -7,6 +7,7 @@ import json
 import socket
 import struct
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, Literal, Self
 
 from backstream.options import CallOptions, Deadlines
@@ -127,8 +128,8 @@ class BackEnd:
         kind = "application/x-ndjson" if self._dialect == "ollama" else "text/event-stream"
         writer.write(f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
         begin, end = _AROUND[self._dialect]
-        for frame in (*begin, *(_word(self._dialect, piece) for piece in pieces)):
-            _write(writer, frame)
+        frames = [*begin, *(_word(self._dialect, piece) for piece in pieces)]
+        writer.writelines([_chunk(frame) for frame in frames])
         await writer.drain()
         return await self._end(fault, end, reader, writer)
 
@@ -155,7 +156,11 @@ class BackEnd:
 
 
 def _write(writer: asyncio.StreamWriter, frame: bytes) -> None:
-    writer.write(b"%x\r\n%b\r\n" % (len(frame), frame))
+    writer.write(_chunk(frame))
+
+
+def _chunk(frame: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(frame), frame)
 
 
 def _text_of(content: Any) -> str:
@@ -170,6 +175,7 @@ def _named(kind: str, **members: Any) -> bytes:
     return _event({"type": kind, **members}, kind)
 
 
+@cache
 def _word(dialect: str, text: str) -> bytes:
     if dialect == "ollama":
         return (
