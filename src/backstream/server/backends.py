@@ -254,6 +254,14 @@ class BackEnds:
             return None if known else await self.find(f"{provider}/{model}" if model else provider)
         return None if not model or await self._catalog.having(model) else await self.find(model)
 
+    def guarded(self, found: BackEnd) -> BackEnd:
+        """Return a back-end with all that makes its answers survive trouble: here nothing.
+
+        Args:
+            found: Who is asked.
+        """
+        return found
+
     async def models(self) -> Sequence[ModelInfo]:
         """Return the models of every provider; their ``name`` is what a client asks for."""
         found: list[ModelInfo] = []

@@ -240,7 +240,7 @@ class RoutedBackEnds(BackEnds):
         config = self._registry.config if self._registry is not None else None
         route = route_named(model, config.aliases, config.routes) if config is not None else None
         if config is None or route is None:
-            return RoutedBackEnd(await super().find(model), self)
+            return self.guarded(await super().find(model))
         models = models_of(route, config.aliases, config.routes)
         for index, each in enumerate(models):
             try:
@@ -252,6 +252,14 @@ class RoutedBackEnds(BackEnds):
         nobody = UnavailableError(f"this server can ask no model of the route {route}", phase="headers")
         nobody.retryable = False
         raise nobody
+
+    def guarded(self, found: BackEnd) -> BackEnd:
+        """Return a back-end with all that makes its answers survive trouble.
+
+        Args:
+            found: Who is asked.
+        """
+        return RoutedBackEnd(found, self)
 
     async def models(self) -> Sequence[ModelInfo]:
         """Return the models of every provider, and before them the routing lists and aliases."""

@@ -16,10 +16,12 @@ from backstream.chunks import Parameters, ProviderInfo, RawResponse
 from backstream.errors import BackstreamError, UnknownModelError, UnknownProviderError
 from backstream.options import CallOptions
 from backstream.providers.result import AsyncResult, BlockSource
+from backstream.request import Request
 from backstream.request.call import attach_media, parse_call
 from backstream.server.asgi import Refusal
-from backstream.server.backends import BackEnd, render_options, with_own_keys
+from backstream.server.backends import BackEnd, with_own_keys
 from backstream.server.catalog import Entry
+from backstream.server.given import GivenAnswer, GivenBackEnd
 from backstream.server.routing import Exchange
 from backstream.transport.media import load_media
 
@@ -103,20 +105,23 @@ async def _find(exchange: Exchange, provider: object, model: str) -> Target:
     except BackstreamError as error:
         return Target(error)
     if found is None:
-        return _Registered(await catalog.choose(provider, model), model)
+        return _Registered(exchange, await catalog.choose(provider, model), model)
     found.wishes = exchange.wishes
     entry = catalog.entries.get(found.name)
     if entry is not None and not found.route:
-        return _Registered(entry, found.model)
+        return _Registered(exchange, entry, found.model)
     return _Found(found)
 
 
 class _Registered(Target):
     """A provider of the application; it gets what the client sent, its key too."""
 
-    def __init__(self, entry: Entry, model: str) -> None:
+    def __init__(self, exchange: Exchange, entry: Entry, model: str) -> None:
         super().__init__()
         self._entry = entry
+        self._back_ends = exchange.back_ends
+        self._wishes = exchange.wishes
+        self._is_known = not model or model in entry.known_models
         try:
             self._model = entry.resolve(model)
         except Exception as error:  # noqa: BLE001 - a provider's code
@@ -130,10 +135,11 @@ class _Registered(Target):
         self, messages: Any, media: Any, key: object, parameters: Mapping[str, Any], options: CallOptions | None
     ) -> object:
         """See :meth:`Target.ask`."""
-        local = render_options(self._entry.provider, options)
-        return self._entry.provider.create_async_generator(
-            self._model, messages, media=media, api_key=key, **parameters, **local
-        )
+        keywords = {**parameters, "media": media, "api_key": key}
+        given = GivenBackEnd(self._entry, self._model, messages, keywords, is_known=self._is_known)
+        back_end = self._back_ends.guarded(given)
+        back_end.wishes = self._wishes
+        return GivenAnswer(given, back_end, Request(model=self._model, turns=(), stream=True), options)
 
     def note(self, exchange: Exchange) -> None:
         """See :meth:`Target.note`."""
