@@ -177,7 +177,7 @@ class _Telling:
 class TaskSource:
     """A generator's answer, made in one task from its begin to its end, so that its own clocks and scopes work.
 
-    The generator goes on when it is asked for the next block, not before; a
+    The generator makes at most one block more than was asked for; a
     :class:`backstream.providers.result.BlockSource`.
 
     Args:
@@ -186,7 +186,7 @@ class TaskSource:
 
     def __init__(self, result: Any) -> None:
         self._result = result
-        self._wanted = asyncio.Semaphore(0)
+        self._wanted = asyncio.Semaphore(1)
         self._made: asyncio.Queue[Block | BaseException] = asyncio.Queue()
         self._left = False
         self._task = asyncio.ensure_future(self._run())
@@ -221,12 +221,13 @@ class TaskSource:
 
     def abort(self) -> None:
         """Stop the generator, from any thread; it is closed by its event loop."""
+        if self._left:  # a second cancellation would interrupt how it closes
+            return
         self._left = True
         with contextlib.suppress(RuntimeError):  # the loop was closed
             self._task.get_loop().call_soon_threadsafe(self._task.cancel)
 
     async def aclose(self) -> None:
         """Stop the generator, and wait until it is closed."""
-        self._left = True
-        self._task.cancel()
+        self.abort()
         await asyncio.wait([self._task])
