@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from backstream.credentials import Secret
-from backstream.errors import InvalidRequestError
+from backstream.errors import ConfigurationError, InvalidRequestError
 from backstream.request import Tool
 from backstream.schema import schema_for, schema_name
 from backstream.tools import FunctionTool, collect_tools
@@ -26,12 +26,21 @@ class Call:
         models: The names of models, the preferred one first; ``None`` or ``""`` for a default one.
         provider: The provider's name, the provider itself, or ``None``.
         url: The base URL of a server that has no name.
+        dialect: How that server is spoken to; ``None`` as OpenAI's chat completions.
         api_key: A key, or keys by provider.
     """
 
-    __slots__ = ("api_key", "models", "provider", "url")
+    __slots__ = ("api_key", "dialect", "models", "provider", "url")
 
-    def __init__(self, *, model: Models, provider: Any, url: str | None, api_key: Any) -> None:
+    def __init__(
+        self, *, model: Models, provider: Any, url: str | None, api_key: Any, dialect: str | None = None
+    ) -> None:
+        if dialect is not None and url is None:
+            raise ConfigurationError(
+                "dialect is given without url", "pass url= too; a provider that has a name has its dialect with it"
+            )
+        if not isinstance(dialect, str | None):
+            raise ConfigurationError(f"dialect is a {type(dialect).__name__}", "pass its name")
         if url is not None and provider is not None:
             raise InvalidRequestError("url and provider are both given", "pass one of them")
         if not isinstance(provider, str | None) and not callable(getattr(provider, "create_async_generator", None)):
@@ -47,6 +56,7 @@ class Call:
         self.models = _names_in(model)
         self.provider = provider
         self.url = url
+        self.dialect = dialect
         self.api_key = api_key
 
     def key_for(self, provider: str | None) -> str | Secret | None:

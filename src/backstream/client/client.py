@@ -134,6 +134,7 @@ class Client:
         response_format: Any = None,
         provider: str | type[Any] | Any | None = None,
         url: str | None = None,
+        dialect: str | None = None,
         api_key: str | Secret | Mapping[str, str] | None = None,
         **parameters: Any,
     ) -> ChatStream:
@@ -152,7 +153,8 @@ class Client:
             response_format: The form of the answer: in OpenAI's shape, or a type (msgspec ``Struct``, dataclass,
                 ``TypedDict``, pydantic model) that ``reply.parsed`` shall be.
             provider: The provider's name, or a provider class or object; then ``model`` is the model's name there.
-            url: The base URL of an OpenAI-compatible server that has no name; then ``model`` is the model's name there.
+            url: The base URL of a server that has no name; then ``model`` is the model's name there.
+            dialect: How the server at ``url`` is spoken to, by the dialect's name; default ``openai_chat``.
             api_key: A key for this call.
             **parameters: By the names of OpenAI's chat completions (``temperature``, ``max_tokens``, ``seed``,
                 ``reasoning_effort``, ``conversation``, …); each back-end's dialect translates them. Local options as in
@@ -163,7 +165,8 @@ class Client:
             The answer.
 
         Raises:
-            CallerError: Messages, tools or types of the wrong shape; the rest while iterating. Nothing was sent.
+            CallerError: Messages, tools or types of the wrong shape, a ``dialect`` without ``url``; the rest while
+                iterating. Nothing was sent.
             MisuseError: The client is closed.
         """
         if self._closed:
@@ -174,7 +177,7 @@ class Client:
             raise InvalidRequestError("messages is empty", "send at least one")
         form, answer_type = split_format(response_format)
         functions, described = split_tools(tools)
-        call = Call(model=model, provider=provider, url=url, api_key=api_key)
+        call = Call(model=model, provider=provider, url=url, dialect=dialect, api_key=api_key)
         check_recovery(parameters)
         sent = {**without_recovery(parameters), "response_format": form, "tools": described or None}
         sent = {name: value for name, value in sent.items() if value is not None}
@@ -284,7 +287,7 @@ class Client:
         Args:
             model: As :meth:`stream` takes it.
             messages: The conversation, or one message's text.
-            **keywords: ``media``, ``tools``, ``provider``, ``url``, ``api_key``, parameters and local options.
+            **keywords: ``media``, ``tools``, ``provider``, ``url``, ``dialect``, ``api_key``, parameters, local options.
 
         Raises:
             UnsupportedFeatureError: It cannot be asked.
@@ -319,7 +322,9 @@ class Client:
             raise MisuseError("the client is closed")
         if not isinstance(model, str | None):
             raise InvalidRequestError(f"{verb} takes one model", "pass its name")
-        call = Call(model=model, **{name: keywords.pop(name, None) for name in ("provider", "url", "api_key")})
+        call = Call(
+            model=model, **{name: keywords.pop(name, None) for name in ("provider", "url", "dialect", "api_key")}
+        )
         check_recovery(keywords)
         answering = await self._answering(call, keywords, once=verb not in _REPEATABLE)
         return await Question(verb, subject, answering.terms.fill(without_recovery(keywords))).ask(answering)

@@ -95,7 +95,8 @@ async def find_candidates(call: Call, registry: Registry) -> Sequence[Candidate]
 
 def _at_url(call: Call, url: str, model: str | None, registry: Registry) -> Candidate:
     async def find() -> tuple[Any, Any]:
-        return await registry.provider_at(url, api_key=call.key_for(None)), None
+        dialect = call.dialect or "openai_chat"
+        return await registry.provider_at(url, dialect=dialect, api_key=call.key_for(None)), None
 
     where = parse_url(url)  # only its authority is shown: a path may hold what is nobody's business
     return Candidate(Target(where.authority, model or ""), find)
