@@ -428,11 +428,14 @@ class TooLargeError(ProtocolError):
         limit_bytes: The cap.
         setting: The name of the setting that raises the cap, where there is one.
         phase: Where in the life of the request.
+        unit: What the cap counts, where that is not bytes.
     """
 
-    def __init__(self, what: str, limit_bytes: int, *, setting: str = "", phase: Phase = "body") -> None:
+    def __init__(
+        self, what: str, limit_bytes: int, *, setting: str = "", phase: Phase = "body", unit: str = "bytes"
+    ) -> None:
         raise_it = f"; raise {setting} to allow it" if setting else ""
-        super().__init__(f"{what} larger than the limit of {limit_bytes} bytes{raise_it}", phase=phase)
+        super().__init__(f"{what} larger than the limit of {limit_bytes} {unit}{raise_it}", phase=phase)
         self.what = what
         self.limit_bytes = limit_bytes
         self.setting = setting
