@@ -72,6 +72,15 @@ class StreamParser(Protocol):
     """Turns the body of one streamed answer into blocks of chunks."""
 
     @property
+    def finished(self) -> bool:
+        """Whether the back-end has said that the answer is whole, though more, as its usage, may follow; never unsaid.
+
+        Whoever reads waits but a short while for the end of the body then. It is asked for after each ``feed``, and
+        ``done`` only where it is true: it must cost nothing.
+        """
+        ...
+
+    @property
     def done(self) -> bool:
         """Whether the back-end has said its last word: whoever reads may call ``finish`` before the body ends."""
         ...

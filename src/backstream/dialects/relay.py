@@ -88,6 +88,11 @@ class FrameRelay:
         return self._parser is not None
 
     @property
+    def finished(self) -> bool:
+        """See :class:`backstream.dialects.base.StreamParser`."""
+        return self._parser is not None and self._parser.finished
+
+    @property
     def done(self) -> bool:
         """Whether the back-end has said its last word."""
         return (self._over or self._last is None) and self._parser is not None and self._parser.done

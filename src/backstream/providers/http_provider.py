@@ -80,7 +80,18 @@ class HTTPSource:
         service: What the back-end's header fields said.
     """
 
-    __slots__ = ("_kept", "_parser", "_response", "_said_done", "_secrets", "_watched", "receipts", "relay", "service")
+    __slots__ = (
+        "_kept",
+        "_lingers",
+        "_parser",
+        "_response",
+        "_said_done",
+        "_secrets",
+        "_watched",
+        "receipts",
+        "relay",
+        "service",
+    )
 
     def __init__(
         self, response: StreamResponse | TapedResponse, parser: StreamParser, *, watched: bool, secrets: Secrets
@@ -91,6 +102,7 @@ class HTTPSource:
         self._response = response
         self._parser = parser
         self._said_done = False
+        self._lingers = False
         self._kept: Block = []
         self._watched = watched
         self._secrets = secrets
@@ -110,9 +122,8 @@ class HTTPSource:
     def _parse(self, data: bytes) -> Block:
         if data:
             block = self._parser.feed(data)
-            if self._parser.done and not (block and isinstance(block[-1], End)):
-                block += self._parser.finish(framed=False)
-                self._said_done = True
+            if self._parser.finished and not (block and isinstance(block[-1], End)):
+                self._near_the_end(block)
         else:
             block = self._parser.finish(framed=self._response.framing in ("chunked", "length"))
         if block and isinstance(last := block[-1], End):
@@ -120,6 +131,17 @@ class HTTPSource:
         if self._watched and has_content(block):
             self._response.note_content()
         return block
+
+    def _near_the_end(self, block: Block) -> None:
+        """End a whole answer where nothing can follow; where something can, wait no longer for it than a while."""
+        if self._parser.done:
+            block += self._parser.finish(framed=False)
+            self._said_done = True
+        elif not self._lingers:
+            self._lingers = True
+            self._response.linger()
+        elif has_content(block):  # so that word was not its last: some servers say it with each event
+            self._response.linger(on=False)
 
     async def pump(self, take: Callable[[Block], bool]) -> None:
         """Give blocks to ``take`` as they arrive, without waking this task for each.

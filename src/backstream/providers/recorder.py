@@ -261,6 +261,9 @@ class TapedResponse:
         if data:
             self._recorder.note(self._tape, data)
         else:
+            if self.framing != self._response.framing:  # the end was waited for no longer
+                self.framing = self._response.framing
+                self._tape.head = msgspec.structs.replace(self._tape.head, framing=self.framing)
             self._recorder.end(self._tape, "end")
         return data
 
@@ -276,6 +279,10 @@ class TapedResponse:
     def note_content(self) -> None:
         """See :meth:`backstream.transport.response.StreamResponse.note_content`."""
         self._response.note_content()
+
+    def linger(self, *, on: bool = True) -> None:
+        """See :meth:`backstream.transport.response.StreamResponse.linger`."""
+        self._response.linger(on=on)
 
     def leave(self) -> None:
         """See :meth:`backstream.transport.response.StreamResponse.leave`."""

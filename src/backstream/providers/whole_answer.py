@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from backstream.dialects.base import Dialect, StreamParser
@@ -14,6 +15,8 @@ __all__ = ["WholeAnswerParser", "answer_parser"]
 
 _STREAMS_JSON: Final = frozenset({"gemini", "ollama", "backend_api"})
 _STREAMS: Final = frozenset({"text/event-stream", "application/x-ndjson", "application/jsonl"})
+_MARK: Final = re.compile(rb'[{\[]|[}\]]|"[^"\\]*+(?:\\.[^"\\]*+)*+"|"', re.DOTALL)  # a lone quote: a string goes on
+_IN_STRING: Final = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
 
 
 def answer_parser(dialect: Dialect, content_type: str, *, streamed: bool, options: CallOptions) -> StreamParser:
@@ -39,14 +42,20 @@ class WholeAnswerParser:
         options: The caps of the call: the answer may be as large as an event.
     """
 
-    __slots__ = ("_blocks", "_dialect", "_ended", "_limit", "_size")
+    __slots__ = ("_blocks", "_brackets", "_dialect", "_ended", "_limit", "_size")
 
     def __init__(self, dialect: Dialect, options: CallOptions) -> None:
         self._dialect = dialect
         self._limit = options.max_event_bytes
         self._blocks: list[bytes] = []
         self._size = 0
+        self._brackets = _Brackets()
         self._ended = False
+
+    @property
+    def finished(self) -> bool:
+        """See :class:`backstream.dialects.base.StreamParser`."""
+        return self._brackets.closed
 
     @property
     def done(self) -> bool:
@@ -61,6 +70,7 @@ class WholeAnswerParser:
         if self._size > self._limit:
             return self._fail(TooLargeError("answer", self._limit, setting="max_event_bytes"))
         self._blocks.append(data)
+        self._brackets.feed(data)
         return []
 
     def finish(self, *, framed: bool) -> Block:
@@ -83,6 +93,45 @@ class WholeAnswerParser:
         self._blocks.clear()
         state: EndState = "incomplete" if isinstance(error, IncompleteStream) and self._size else "failed"
         return [End(state, (type(error).__name__,), error)]
+
+
+class _Brackets:
+    """Tells whether the brackets of a JSON document that comes in pieces are closed; not whether it is one.
+
+    Attributes:
+        closed: Whether the last one is.
+    """
+
+    __slots__ = ("_depth", "_escaped", "_in_string", "closed")
+
+    def __init__(self) -> None:
+        self._depth = 0
+        self._in_string = False
+        self._escaped = False
+        self.closed = False
+
+    def feed(self, data: bytes) -> None:
+        """Take the next piece."""
+        position = self._read_string(data, int(self._escaped)) if self._in_string and data else 0
+        for found in _MARK.finditer(data, position):
+            mark = found[0]
+            if mark in b"{[":
+                self._depth += 1
+            elif mark in b"]}":
+                self._depth -= 1
+                self.closed = self.closed or self._depth == 0
+            elif mark == b'"':
+                self._read_string(data, found.end())
+                return
+
+    def _read_string(self, data: bytes, position: int) -> int:
+        """Read on in a string; return where it ends, or the data do."""
+        found = _IN_STRING.match(data, position)
+        assert found is not None
+        end = found.end()
+        self._in_string = data[end : end + 1] != b'"'
+        self._escaped = self._in_string and end < len(data)
+        return end + 1
 
 
 def _is_json(body: bytes) -> bool:

@@ -253,6 +253,14 @@ class Connection(asyncio.BufferedProtocol):
         if self._watch is not None:
             self._watch.note_content()
 
+    def linger(self, *, on: bool) -> None:
+        """Wait but a short while for the end of the body, or as long as ever again.
+
+        When that is over, the exchange ends without an error, its answer not complete, and the connection is closed.
+        """
+        if self._watch is not None:
+            self._watch.linger(self._end_early if on else None)
+
     def keep_probing(self) -> None:
         """Have the system probe a silent connection (TCP keep-alive), so that a vanished peer is noticed."""
         sock = self._socket()
@@ -394,6 +402,10 @@ class Connection(asyncio.BufferedProtocol):
         on_end, self._on_end = self._on_end, None
         if on_end is not None:
             on_end()
+
+    def _end_early(self) -> None:
+        self._end(None)
+        self.abort()
 
     def _stop_watch(self) -> None:
         if self._watch is not None:

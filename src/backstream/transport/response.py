@@ -46,7 +46,8 @@ class StreamResponse:
         reason: The reason phrase.
         url: The URL that answered, without user information.
         framing: How the end of the body is told: ``chunked``, ``length``, ``close`` (by the end of the connection, so
-            that a body cut short looks whole) or ``none`` (no body).
+            that a body cut short looks whole; also where its end was waited for no longer, see :meth:`linger`) or
+            ``none`` (no body).
         secrets: Gives the values of the request's header fields that no error may show.
     """
 
@@ -181,7 +182,9 @@ class StreamResponse:
             return b""
         if connection.error is not None:
             raise connection.error
-        if self._decoder is not None:
+        if not self._answer.complete:  # it was waited for no longer
+            self.framing = "close"
+        elif self._decoder is not None:
             self._decoder.finish()
         self._connection = None
         self._release(connection, self._answer)
@@ -207,6 +210,18 @@ class StreamResponse:
         """Tell the clocks ``first_content`` and ``between_content`` that real content came."""
         if self._connection is not None:
             self._connection.note_content()
+
+    def linger(self, *, on: bool = True) -> None:
+        """Tell the clocks that the answer is whole by what its body says, and only the end of the body is missing.
+
+        It is waited for a short while more, whatever keep-alives come; then :meth:`read_block` gives ``b""`` as at an
+        end, with ``framing`` ``close``, and the connection is closed.
+
+        Args:
+            on: ``False`` takes that back: the body went on.
+        """
+        if self._connection is not None:
+            self._connection.linger(on=on)
 
     async def iter_content(self) -> AsyncGenerator[bytes, None]:
         """Iterate over the body, a block at a time, as it arrives; every block counts as content.

@@ -17,7 +17,10 @@ from backstream.errors import (
 )
 from backstream.options import Deadlines
 
-__all__ = ["Watchdog", "connect_timeout", "connect_within"]
+__all__ = ["LINGER_SECONDS", "Watchdog", "connect_timeout", "connect_within"]
+
+LINGER_SECONDS = 2.0
+"""How long the end of a body is waited for whose answer is whole by the back-end's own word."""
 
 
 class Watchdog:
@@ -38,8 +41,10 @@ class Watchdog:
         "_deadlines",
         "_floor",
         "_is_waiting",
+        "_lingers_since",
         "_loop",
         "_on_expire",
+        "_on_over",
         "_sent_at",
         "_started_at",
         "_time",
@@ -66,6 +71,8 @@ class Watchdog:
         now = loop.time()
         self._started_at = now if started_at is None else started_at
         self._sent_at: float | None = None
+        self._lingers_since = 0.0
+        self._on_over: Callable[[], None] | None = None
         self._floor = now
         self._timer: asyncio.TimerHandle | None = None
         self.last_bytes = now
@@ -95,12 +102,26 @@ class Watchdog:
         """Note that the whole answer head is there."""
         self.phase = "body"
 
+    def linger(self, on_over: Callable[[], None] | None) -> None:
+        """Wait but ``LINGER_SECONDS`` from now on: the answer is whole, and only the end of its body is missing.
+
+        Bytes, as those of keep-alives, do not lengthen that. Any clock that runs out meanwhile means only that the
+        wait is over.
+
+        Args:
+            on_over: Called once, when the wait is over; ``None`` takes it back.
+        """
+        self._on_over = on_over
+        self._lingers_since = self._time()
+        self._set()
+
     def cancel(self) -> None:
         """Stop every clock; nothing stays with the loop."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         self._on_expire = _ignore
+        self._on_over = None
 
     def _due(self) -> tuple[float, type[DeadlineError], float] | None:
         """Find which clock ends first, and when."""
@@ -110,6 +131,8 @@ class Watchdog:
             due.append((self._started_at + limits.total, TotalTimeout, limits.total))
         if limits.idle is not None:
             due.append((max(self.last_bytes, self._floor) + limits.idle, IdleTimeout, limits.idle))
+        if self._on_over is not None:
+            due.append((max(self._lingers_since, self._floor) + LINGER_SECONDS, IdleTimeout, LINGER_SECONDS))
         if self._sent_at is not None:
             if limits.headers is not None and self.phase == "headers":
                 due.append((self._sent_at + limits.headers, HeadersTimeout, limits.headers))
@@ -150,8 +173,11 @@ class Watchdog:
             self._set()
             return
         _, error, seconds = due
-        expire = self._on_expire
+        expire, on_over = self._on_expire, self._on_over
         self.cancel()
+        if on_over is not None and self._is_waiting():
+            on_over()
+            return
         expire(error(seconds, phase=self.phase, request_sent=True))
 
 

@@ -28,12 +28,17 @@ from backstream.testing.upstream import (
     Step,
     Wait,
 )
+from backstream.transport import timeouts
 from support_rows import (
+    ANTHROPIC,
     BACKEND_API,
     DOORS,
+    GEMINI,
     HI,
     KINDS,
     LAST_CHUNK,
+    OPENAI,
+    SSE_KINDS,
     Door,
     Fault,
     Kind,
@@ -74,6 +79,22 @@ def extended(kind: Kind) -> bytes:
 def cut_event(kind: Kind) -> bytes:
     """A piece of an event."""
     return kind.word("lo")[:-6]
+
+
+def marked(kind: Kind) -> bytes:
+    """A whole answer up to its finish marker, without the word that repeats it."""
+    repeats = {OPENAI: b"data: [DONE]\n\n", ANTHROPIC: b'event: message_stop\ndata: {"type": "message_stop"}\n\n'}
+    if kind not in repeats:
+        return kind.whole
+    assert kind.whole.endswith(repeats[kind])
+    return kind.whole.removesuffix(repeats[kind])
+
+
+@pytest.fixture(autouse=True)
+def _shortly(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the body stays open on purpose, it is not waited for long."""
+    if getattr(request.node.callspec.params.get("fault"), "row", 0) == 26:
+        monkeypatch.setattr(timeouts, "LINGER_SECONDS", SHORT)
 
 
 BODIES: Sequence[Fault] = (
@@ -178,7 +199,25 @@ BODIES: Sequence[Fault] = (
         "socket-open-after-the-last-word",
         lambda kind: [Send(kind.chunked(kind.whole)), ExpectEOF()],
         text="Hello",
-        kinds=tuple(kind for kind in KINDS if kind is not BACKEND_API),
+        kinds=(*KINDS, GEMINI),
+    ),
+    Fault(
+        26,
+        "socket-open-after-the-finish-marker",
+        lambda kind: [Send(kind.chunked(marked(kind))), ExpectEOF()],
+        text="Hello",
+        kinds=SSE_KINDS,
+    ),
+    Fault(
+        26,
+        "only-pings-after-the-finish-marker",
+        lambda kind: [
+            Send(kind.chunked(marked(kind))),
+            SendSlowly(chunk(kind.ping) * 1000, len(chunk(kind.ping))),
+            ExpectEOF(),
+        ],
+        text="Hello",
+        kinds=(OPENAI, ANTHROPIC, BACKEND_API, GEMINI),
     ),
     Fault(
         27,

@@ -71,3 +71,28 @@ def test_an_answer_is_parsed_once() -> None:
     assert len(parser.finish(framed=True)) > 1
     assert parser.feed(b"more") == []
     assert parser.finish(framed=True) == []
+
+
+ODD = rb'[{"a": "}]\"\\", "b": [1, {}]}, "\u00e9\\\\"]'
+
+
+@pytest.mark.parametrize("body", [BODY, ODD, b"\n" + BODY], ids=["answer", "odd", "white space"])
+@pytest.mark.parametrize("size", [1, 2, 3, 1000])
+def test_it_is_finished_with_its_last_bracket(body: bytes, size: int) -> None:
+    parser = WholeAnswerParser(dialect_for("openai_chat"), CallOptions())
+    for first in range(0, len(body), size):
+        assert not parser.finished
+        parser.feed(body[first : first + size])
+    assert parser.finished
+    assert not parser.done
+    parser.feed(b"\n{")
+    assert parser.finished
+
+
+@pytest.mark.parametrize("at", range(1, len(ODD)))
+def test_it_is_finished_wherever_it_is_cut(at: int) -> None:
+    parser = WholeAnswerParser(dialect_for("openai_chat"), CallOptions())
+    parser.feed(ODD[:at])
+    assert not parser.finished
+    parser.feed(ODD[at:])
+    assert parser.finished

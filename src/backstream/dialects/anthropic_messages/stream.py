@@ -63,7 +63,7 @@ class AnthropicParser:
         options: Its caps on lines and events.
     """
 
-    __slots__ = ("_decoder", "_ended", "_halves", "_index", "_state")
+    __slots__ = ("_decoder", "_ended", "_halves", "_index", "_state", "finished")
 
     def __init__(self, options: CallOptions) -> None:
         self._decoder = EventDataDecoder(max_line_bytes=options.max_line_bytes, max_event_bytes=options.max_event_bytes)
@@ -71,6 +71,7 @@ class AnthropicParser:
         self._state = AnswerState()
         self._index = 0
         self._ended = False
+        self.finished = False
 
     @property
     def _over(self) -> bool:
@@ -138,6 +139,8 @@ class AnthropicParser:
             self._fail(block, parse_error(None, {}, frame))
         elif isinstance(kind, str):
             block.extend(self._state.take(kind, event))
+            if self._state.stopped or self._state.is_whole:
+                self.finished = True
 
     def _fail(self, block: Block, error: BackstreamError) -> None:
         self._ended = True

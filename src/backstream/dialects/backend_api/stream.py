@@ -47,6 +47,11 @@ class BackendApiParser:
         self._index = 0
 
     @property
+    def finished(self) -> bool:
+        """See :class:`backstream.dialects.base.StreamParser`."""
+        return self._finish_seen or self._decoder.done
+
+    @property
     def done(self) -> bool:
         """See :class:`backstream.dialects.base.StreamParser`."""
         return False  # anything may follow a finish event

@@ -75,6 +75,11 @@ class Reader:
         self._pieces: CallPieces | None = None
         self._sources: dict[str, Any] = {}
 
+    @property
+    def finished(self) -> bool:
+        """Whether there was a finish reason."""
+        return self._finish is not None
+
     def open(self, kind: str) -> int:
         """Return the number of the part that a piece belongs to, a new one where another kind grew."""
         if self.kind != kind:

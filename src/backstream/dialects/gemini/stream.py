@@ -61,7 +61,7 @@ class GeminiParser:
         max_event_bytes: Cap on one event. Default 32 MiB.
     """
 
-    __slots__ = ("_array", "_bare", "_halves", "_head", "_index", "_max_event", "_reader", "_sse")
+    __slots__ = ("_array", "_bare", "_halves", "_head", "_index", "_max_event", "_reader", "_sse", "finished")
 
     def __init__(self, *, max_line_bytes: int = 32 * MEBIBYTE, max_event_bytes: int = 32 * MEBIBYTE) -> None:
         self._sse: SSEDecoder | None = SSEDecoder(max_line_bytes=max_line_bytes, max_event_bytes=max_event_bytes)
@@ -72,6 +72,7 @@ class GeminiParser:
         self._halves = HalfJoiner()
         self._reader = Reader()
         self._index = 0
+        self.finished = False
 
     @property
     def done(self) -> bool:
@@ -95,6 +96,8 @@ class GeminiParser:
         self._parse([frame if isinstance(frame, bytes) else frame.data for frame in frames], block)
         if decoder.failure is not None and not self._reader.failed:
             self._fail(block, decoder.failure)
+        if self._array is not None and self._array.done and self._reader.finished:
+            self.finished = True
         return block
 
     def _choose(self, data: bytes) -> bytes:
@@ -156,7 +159,12 @@ class GeminiParser:
         if not isinstance(event, dict):
             self._fail(block, DecodeError(f"the event is a JSON {type(event).__name__}", index=self._index))
             return
-        self._reader.read(event, block)
+        reader = self._reader
+        going_on = reader.number >= 0 and not reader.finished
+        reader.read(event, block)
+        # Some servers give a reason with each event, from the first on: those are no last words.
+        if reader.finished and (going_on or self._bare):
+            self.finished = True
 
     def _parse_last(self, sse: SSEDecoder, block: Block) -> bool:
         """Parse an event whose blank line never came, if its JSON is whole: a cut object is none."""

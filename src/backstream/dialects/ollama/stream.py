@@ -61,6 +61,11 @@ class OllamaParser:
         self._index = 0
 
     @property
+    def finished(self) -> bool:
+        """See :class:`backstream.dialects.base.StreamParser`."""
+        return self._reader.done
+
+    @property
     def done(self) -> bool:
         """See :class:`backstream.dialects.base.StreamParser`."""
         return self._reader.done

@@ -33,7 +33,7 @@ class ChatStreamParser:
         options: Whose caps hold.
     """
 
-    __slots__ = ("_decoder", "_done", "_failed", "_halves", "_index", "_quick", "_reader")
+    __slots__ = ("_decoder", "_done", "_failed", "_halves", "_index", "_quick", "_reader", "finished")
 
     def __init__(self, quirks: Quirks, options: CallOptions) -> None:
         self._decoder = EventDataDecoder(max_line_bytes=options.max_line_bytes, max_event_bytes=options.max_event_bytes)
@@ -43,6 +43,7 @@ class ChatStreamParser:
         self._done = False
         self._failed = False
         self._index = 0
+        self.finished = False
 
     @property
     def done(self) -> bool:
@@ -79,7 +80,7 @@ class ChatStreamParser:
         block: Block = []
         for frame in frames:
             if frame == _DONE:
-                self._done = True
+                self._done = self.finished = True
                 block += self._reader.finish()
                 break
             if not (self._reader.plain and self._read_quickly(frame, block)):
@@ -112,6 +113,8 @@ class ChatStreamParser:
         elif self._reader.reason in BROKEN_OFF:
             said = "the back-end broke the answer off"
             self._end_failed(block, UnavailableError(said, kind=self._reader.reason))
+        elif self._reader.reason is not None:  # usage and [DONE] may follow
+            self.finished = True
 
     def _end_failed(self, block: Block, error: BackstreamError) -> Block:
         self._failed = True

@@ -46,6 +46,11 @@ class ResponsesParser:
         self._quick = READERS["response.output_text.delta"]
 
     @property
+    def finished(self) -> bool:
+        """See :class:`backstream.dialects.base.StreamParser`."""
+        return bool(self._reader.ending)
+
+    @property
     def done(self) -> bool:
         """See :class:`backstream.dialects.base.StreamParser`."""
         return bool(self._reader.ending)
