@@ -204,7 +204,7 @@ class TaskSource:
                     await self._wanted.acquire()
             error = None if said else IncompleteStream("the provider ended without an answer")
             self._made.put_nowait([End("failed" if error else "complete", ("returned",), error)])
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - a task's edge: whoever reads gets it
+        except BaseException as error:  # noqa: BLE001 - a task's edge: whoever reads gets it
             self._made.put_nowait(error)
 
     async def read_block(self) -> Block:
