@@ -22,7 +22,7 @@ _UNWELL = 1
 @click.command("doctor", epilog=exits.EPILOG)
 @click.argument("url")
 @click.option("--dialect", type=click.Choice(["auto", *_DIALECTS]), default="auto", help="Default: all that it speaks.")
-@click.option("--model", default="", metavar="NAME", help="Whom to ask. Default: the first of its list.")
+@click.option("--model", default="", metavar="NAME", help="Whom to ask. Default: the first it lists that answers text.")
 @click.option("--key-env", metavar="NAME", help="The environment variable that holds the endpoint's key.")
 @click.option(
     "--through-chaos", is_flag=True, help="The endpoint is a gateway before: backstream chaos. Run the faults."

@@ -15,6 +15,7 @@ import pytest
 from backstream import StreamSession
 from backstream.dialects.names import DIALECTS
 from backstream.errors import BackstreamError, ConfigurationError, ConnectError
+from backstream.options import Recovery
 from backstream.providers.table import Row
 from backstream.registry.config import Config
 from backstream.registry.registry import Registry
@@ -28,7 +29,8 @@ from support_server import running
 
 BASES = {"openai_chat": "/v1", "openai_responses": "/v1", "anthropic_messages": "/v1", "gemini": "/v1beta"}
 NAMES = list(DIALECTS)
-SHORT = 0.5  # for answers that never end
+SHORT = 0.2  # for answers that never end
+LONGER = 0.5  # where a gateway stands before them
 each_dialect = pytest.mark.parametrize("dialect", NAMES)
 
 
@@ -72,7 +74,7 @@ async def test_every_dialect_is_found_by_its_paths(chaos: ChaosServer) -> None:
         assert await find_dialects(server.url + "/v1") == NAMES
 
 
-def gateway(chaos: ChaosServer) -> Any:
+def gateway(chaos: ChaosServer, **settings: Any) -> Any:
     """Our gateway, with chaos behind it in every dialect."""
 
     async def nobody(rows: Sequence[Row]) -> Sequence[Any]:
@@ -85,16 +87,17 @@ def gateway(chaos: ChaosServer) -> Any:
         for name in NAMES
     }
     registry = Registry(Config(), {"HOME": "/nonexistent", "WORK_KEY": "sk-work"}, table=table, probe=nobody)
-    return create_app(None, Settings(keys_file=None, gate_seconds=0.05), registry=registry)
+    return create_app(None, Settings(keys_file=None, gate_seconds=0.05, **settings), registry=registry)
 
 
 @each_dialect
 @pytest.mark.parametrize("distance", [0, 1], ids=["same dialect", "another dialect"])
 async def test_our_gateway_tells_of_every_fault_behind_it(chaos: ChaosServer, dialect: str, distance: int) -> None:
     behind = NAMES[(NAMES.index(dialect) + distance) % len(NAMES)]
-    async with running(app=gateway(chaos)) as server:
+    once = Recovery(retries=0)  # the next test has the waits between retries
+    async with running(app=gateway(chaos, recovery=once)) as server:
         card = await examine(
-            server.url, dialect, model=f"{behind}/chaos/ok", patience_seconds=SHORT, through_chaos=True
+            server.url, dialect, model=f"{behind}/chaos/ok", patience_seconds=LONGER, through_chaos=True
         )
         await aclose_pools()
         await chaos.closed()
@@ -104,11 +107,40 @@ async def test_our_gateway_tells_of_every_fault_behind_it(chaos: ChaosServer, di
 
 async def test_a_gateways_back_ends_are_found_in_its_list(chaos: ChaosServer) -> None:
     async with running(app=gateway(chaos)) as server:
-        card = await examine(server.url, "openai_chat", patience_seconds=SHORT, through_chaos=True)
+        card = await examine(server.url, "openai_chat", patience_seconds=LONGER, through_chaos=True)
         await aclose_pools()
         await chaos.closed()
     assert len({finding.name.partition("/")[0] for finding in card.findings}) == 3  # of those at one URL one is listed
     assert found(card, "fail") == {}
+
+
+class Resting:
+    """A gateway that asks nobody, and says so."""
+
+    @staticmethod
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        body = b'{"error": {"message": "route test/chaos/x is resting after 3 failures; next try in 9 s"}}'
+        head = f"HTTP/1.1 503 Busy\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+        writer.write(head.encode() + b"Connection: close\r\n\r\n" + body)
+        writer.close()
+
+
+async def test_a_model_that_rests_shows_nothing() -> None:
+    async with serving(Resting.answer) as url:
+        card = await examine(url, "openai_chat", model="test/chaos/ok", patience_seconds=1.0, through_chaos=True)
+    assert card.totals["warn"] == len(card.findings)
+    assert all(finding.reason.startswith("not shown") for finding in card.findings)
+    assert all("breaker_failures" in finding.remedy for finding in card.findings)
+
+
+async def test_without_a_name_one_that_converses_is_asked() -> None:
+    listed = [{"id": name} for name in ("text-embedding-3", "dall-e-3", "whisper-1", "gpt-5-mini", "other")]
+    async with serving(Careless(json.dumps({"data": listed})).answer) as url:
+        chosen = await examine(url, "openai_chat", patience_seconds=1.0)
+    async with serving(Careless(json.dumps({"data": listed[:3]})).answer) as url:
+        only = await examine(url, "openai_chat", patience_seconds=1.0)
+    assert (chosen.model, chosen.get_dict()["model"], only.model) == ("gpt-5-mini", "gpt-5-mini", "text-embedding-3")
 
 
 # --- servers that are not ---------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from typing import Final
 
 from backstream.errors import BackstreamError
 from backstream.models import ModelInfo
+from backstream.registry.picking import pick_model
 from backstream.testing.doctor.observing import Observed, converse, fetch, make_request
 from backstream.testing.doctor.target import Target
 from backstream.testing.doctor.verdict import Verdict
@@ -23,7 +24,7 @@ class Case:
 
     Args:
         target: Whom they ask.
-        model: The model; ``""`` takes the first of its list.
+        model: The model; ``""`` takes the first of its list that seems to converse.
 
     Attributes:
         target: Whom they ask.
@@ -59,7 +60,7 @@ class Case:
             except BackstreamError as error:
                 self.list_trouble = str(error)
         if not self.model and self.models:
-            self.model = self.models[0].id
+            self.model = (pick_model(self.models, small=False) or self.models[0]).id
 
     async def streamed(self) -> Observed:
         """Return the one streamed answer that most checks look at."""

@@ -66,7 +66,7 @@ async def examine(
     Args:
         url: The endpoint.
         dialect: The dialect's name.
-        model: The model to ask; ``""`` for the first of its list.
+        model: The model to ask; ``""`` for the first of its list that is not for embeddings, pictures or sound.
         key: Its key.
         patience_seconds: How long one answer may take; default 30.
         through_chaos: Run the faults of ``backstream chaos``, which must be a back-end of the endpoint, instead of the

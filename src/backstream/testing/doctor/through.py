@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
@@ -11,7 +12,7 @@ from backstream.testing.chaos.faults import FAULTS
 from backstream.testing.chaos.shape import PREFIX, Fault, Outcome
 from backstream.testing.doctor.case import Case
 from backstream.testing.doctor.observing import Observed, converse, make_request
-from backstream.testing.doctor.verdict import Finding, Verdict, failed, passed
+from backstream.testing.doctor.verdict import Finding, Verdict, failed, passed, warned
 
 __all__ = ["prefixes_of", "run_through"]
 
@@ -24,6 +25,13 @@ _REMEDIES: Final[Mapping[str, str]] = {
     "complete": "pass the answer on whole: this is no fault, only an unusual form",
     "either": "pass on what came, or tell of a failure; never say another text",
 }
+_RESTING: Final = re.compile(
+    rb"\bresting\b|cool-?down|cooling down|no deployments available|circuit.breaker", re.IGNORECASE
+)
+"""How a gateway says that it asked nobody. Source: our own breaker's words, LiteLLM's router."""
+_LET_NOT_REST: Final = (
+    "switch that off for the examination (breaker_failures = 0 in backstream.toml), or ask again later"
+)
 
 
 def prefixes_of(case: Case) -> Sequence[str]:
@@ -52,8 +60,11 @@ async def run_through(case: Case, prefix: str) -> tuple[Finding, ...]:
             target = patient if fault.ends or outcome == "complete" else case.target
             seen = await converse(target, make_request(prefix + fault.model, stream=stream))
         verdict = _judge(seen, fault, outcome, is_exact=fault.is_exact_in(behind))
+        if not seen.is_complete and _RESTING.search(seen.body):
+            verdict = warned("not shown: the gateway lets the model rest, so nobody was asked")
         name = f"chaos.{prefix}{fault.model.removeprefix(PREFIX)}{'' if stream else ' (whole)'}"
-        return Finding(name, verdict.status, verdict.reason, _REMEDIES[outcome] if verdict.status == "fail" else "")
+        remedy = {"fail": _REMEDIES[outcome], "warn": _LET_NOT_REST}.get(verdict.status, "")
+        return Finding(name, verdict.status, verdict.reason, remedy)
 
     return tuple(await asyncio.gather(*(run(fault, stream=stream) for fault, stream in _runs(case, prefix))))
 
