@@ -28,7 +28,9 @@ from backstream.client.explain import explain
 from backstream.registry.config import Config, Defaults, ProviderConfig
 from backstream.registry.registry import Registry
 from backstream.registry.rows import row_at
+from backstream.testing.chaos import FAULTS, ChaosServer
 from backstream.testing.upstream import Close, ReadRequest, ScriptedUpstream, Send, Stall
+from backstream.transport.pool import aclose_pools
 from support_transport import no_leaks, ok
 
 __all__ = ["no_leaks"]
@@ -198,3 +200,31 @@ async def test_a_form_of_answer_is_no_text() -> None:
     async with Client(Config()) as client:
         with pytest.raises(InvalidRequestError, match=r"response_format is text; pass .*json_object"):
             client.stream("m", "Hi", provider=Asked(), response_format="json")
+
+
+@pytest.mark.parametrize(
+    ("dialect", "base"),
+    [(None, "/v1"), ("anthropic_messages", "/v1"), ("gemini", "/v1beta"), ("ollama", ""), ("backend_api", "")],
+)
+async def test_a_server_by_url_is_spoken_to_in_the_dialect_of_the_call(
+    environ: Mapping[str, str], dialect: str | None, base: str
+) -> None:
+    async with ChaosServer() as chaos, Client(environ=environ) as client:
+        reply = await client.chat("chaos/ok", "Hi", url=chaos.url + base, dialect=dialect)
+        assert [played.dialect for played in chaos.played] == [dialect or "openai_chat"]
+        await aclose_pools()
+        await chaos.closed()
+    assert reply.text == "".join(FAULTS["ok"].said())
+
+
+async def test_a_dialect_without_a_url_is_an_error_that_says_what_to_do(environ: Mapping[str, str]) -> None:
+    async with Client(environ=environ) as client:
+        for keywords in ({}, {"provider": "openai"}):
+            with pytest.raises(ConfigurationError, match="pass url= too"):
+                client.stream("openai/m", "Hi", dialect="gemini", **keywords)
+        with pytest.raises(ConfigurationError, match="pass url= too"):
+            await client.embed("openai/m", "text", dialect="gemini")
+        with pytest.raises(ConfigurationError, match="dialect is a int"):
+            client.stream("m", "Hi", url="http://127.0.0.1:1", dialect=5)  # type: ignore[arg-type]
+        with pytest.raises(ConfigurationError, match="there is no dialect 'klingon'"):
+            await client.chat("m", "Hi", url="http://127.0.0.1:1", dialect="klingon")
