@@ -140,9 +140,8 @@ async def test_content_after_the_marker_takes_the_wait_back(monkeypatch: pytest.
         linger(self, on=on)
 
     monkeypatch.setattr(Connection, "linger", note)
-    words = [
-        b'data: {"choices":[{"delta":{"content":"%b"},"finish_reason":"stop"}]}\n\n' % word for word in (b"a", b"b")
-    ]
+    marker = b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\n'
+    words = [b'data: {"choices":[{"delta":{"content":"%b"}}]}\n\n%b' % (word, marker) for word in (b"a", b"b")]
     first = asyncio.Event()
     script: list[Step] = [Send(OPENAI.chunked(words[0])), Wait(first), Send(chunk(words[1]) + LAST_CHUNK)]
     text, end = await read_until(OPENAI, script, {"a": first})
@@ -151,9 +150,8 @@ async def test_content_after_the_marker_takes_the_wait_back(monkeypatch: pytest.
 
 
 async def test_a_word_that_was_not_the_last_leaves_the_clocks_as_they_were() -> None:
-    words = [
-        b'data: {"choices":[{"delta":{"content":"%b"},"finish_reason":"stop"}]}\n\n' % word for word in (b"a", b"b")
-    ]
+    marker = b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\n'
+    words = [b'data: {"choices":[{"delta":{"content":"%b"}}]}\n\n%b' % (word, marker) for word in (b"a", b"b")]
     first = asyncio.Event()
     script: list[Step] = [
         ReadRequest(),

@@ -113,6 +113,16 @@ def test_openai_says_it_before_its_usage() -> None:
     assert (parser.finished, parser.done) == (True, True)
 
 
+def test_openai_does_not_believe_a_reason_that_comes_with_content() -> None:
+    """Some servers give a reason with each event."""
+    parser = parser_of("openai_chat")
+    for word in (b"one", b" two"):
+        parser.feed(events(b'{"choices":[{"delta":{"content":"%b"},"finish_reason":"stop"}]}' % word))
+        assert not parser.finished
+    parser.feed(b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n')
+    assert parser.finished
+
+
 def test_openai_does_not_say_it_of_an_answer_that_was_broken_off() -> None:
     parser = parser_of("openai_chat")
     parser.feed(events(b'{"choices":[{"delta":{},"finish_reason":"error"}]}'))

@@ -16,7 +16,7 @@ from backstream.dialects.openai_chat.quick import NOT_QUICK, READERS, QuickReade
 from backstream.dialects.openai_chat.quirks import Quirks
 from backstream.errors import BackstreamError, DecodeError, IncompleteStream, TooLargeError, UnavailableError
 from backstream.options import CallOptions
-from backstream.reply import Block, End
+from backstream.reply import Block, End, has_content
 from backstream.wire.json_text import HalfJoiner
 from backstream.wire.sse_data import EventDataDecoder
 
@@ -107,14 +107,15 @@ class ChatStreamParser:
         except DecodeError as error:
             self._end_failed(block, DecodeError(error.problem, index=self._index))
             return
-        block += self._reader.read(event)
+        chunks = self._reader.read(event)
+        block += chunks
         if failure_in(event):
             self._end_failed(block, parse_error(None, {}, frame))
         elif self._reader.reason in BROKEN_OFF:
             said = "the back-end broke the answer off"
             self._end_failed(block, UnavailableError(said, kind=self._reader.reason))
-        elif self._reader.reason is not None:  # usage and [DONE] may follow
-            self.finished = True
+        elif self._reader.reason is not None and not has_content(chunks):
+            self.finished = True  # usage and [DONE] may follow; a reason beside content may be one of many
 
     def _end_failed(self, block: Block, error: BackstreamError) -> Block:
         self._failed = True
