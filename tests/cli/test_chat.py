@@ -212,7 +212,7 @@ def test_a_folder_that_cannot_be_made_is_told_before_anything_is_sent(run, raw_s
     ],
 )
 def test_a_failed_answer_is_one_line_and_a_code(run, serve, model: str, code: int, text: str) -> None:
-    done = run("chat", "--url", serve(), "-m", model, "hi")
+    done = run("chat", "--url", serve(), "-m", model, "--retries", "0", "hi")
     assert done.returncode == code
     assert text in done.stderr
     assert done.stderr.startswith("backstream: ")

@@ -29,6 +29,7 @@ from backstream import (
     Usage,
 )
 from backstream.chunks import Reasoning, Start
+from backstream.options import Recovery
 from backstream.providers.table import row
 from support_server import provider_of, running
 
@@ -57,7 +58,7 @@ def client_of(server: str, name: str, key: str = "key-of-nobody-in-particular") 
 
 
 async def ask(server: str, name: str, model: str, messages: Any = "Hi", **keywords: Any) -> Reply:
-    async with Client(environ={"HOME": "/nonexistent"}) as client:
+    async with Client(environ={"HOME": "/nonexistent"}, recovery=Recovery(retries=0)) as client:
         return await client.chat(model, messages, provider=client_of(server, name), max_tokens=500, **keywords)
 
 

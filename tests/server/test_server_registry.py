@@ -259,7 +259,7 @@ async def test_a_key_that_this_server_lacks_is_an_event(home: dict[str, str]) ->
 
 
 async def test_an_unknown_provider_has_a_remedy(home: dict[str, str]) -> None:
-    async with serving(home) as (server, _):
+    async with serving(home, MODELS) as (server, _):
         answer = await server.ask("POST", "/v1/chat/completions", {"model": "nobody-at-all/x", **CHAT})
     assert answer.status == 404
     assert answer.message.endswith("see GET /v1/models")

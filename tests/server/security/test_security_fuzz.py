@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
+import random
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from backstream.server import Settings, create_app
 from support_security import BODIES, METHODS, paths
 from support_server import head_and_body, running, saying
 
 REPOSITORY = str(Path(__file__).parents[3])
-BATCH = 100
-"""Requests of one example, on one connection each way; 100 examples of them are ten thousand."""
+TIMES, BATCH = 20, 500
+"""How many servers there are, one after the other, and how many requests each of them gets."""
 
 WORDS = [
     "model", "messages", "input", "contents", "prompt", "stream", "tools", "tool_choice", "max_tokens", "temperature",
@@ -34,23 +32,37 @@ TEXTS = [
     "data:image/png;base64,AAAA", "data:,", "http://a/b", "base64", "float", "\ud800", "\0", "x" * 3_000, "-1",
     "function_call_output", "tool_result", "tool_use", "image", "json_schema", "none", "resp_1", "../..", "{}", "[",
 ]  # fmt: skip
-scalars = st.sampled_from([None, True, False, 0, -1, 1, 2**63, -(2**70), 1e308, 0.5, *TEXTS]) | st.sampled_from(TEXTS)
-values = st.recursive(
-    scalars,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(WORDS), inner, max_size=4),
-    max_leaves=6,
-)
-bodies = st.dictionaries(st.sampled_from(WORDS), values, max_size=5)
-seeds = st.sampled_from([body for _, body in BODIES.values()])
-targets = st.sampled_from([*paths(), *paths("%00"), "/", "/v1/", "/v1beta/", "/api/", "/nowhere", "/v1/models/a/b:c"])
-fields = st.dictionaries(
-    st.sampled_from(["Accept", "Content-Type", "anthropic-version", "x-goog-api-client", "traceparent"]),
-    st.sampled_from(["", "x", "text/event-stream", "application/json", "multipart/form-data; boundary=b", "00-0"]),
-    max_size=2,
-)
-requests = st.tuples(st.sampled_from([*METHODS[:3], "POST", "POST", "POST", *METHODS[3:]]), targets, fields, st.one_of(
-    bodies, st.tuples(seeds, bodies).map(lambda both: {**both[0], **both[1]}), values,
-))  # fmt: skip
+SCALARS = [None, True, False, 0, -1, 1, 2**63, -(2**70), 1e308, 0.5, *TEXTS, *TEXTS]
+TARGETS = [*paths(), *paths("%00"), "/", "/v1/", "/v1beta/", "/api/", "/nowhere", "/v1/models/a/b:c"]
+VERBS = [*METHODS[:3], "POST", "POST", "POST", *METHODS[3:]]
+FIELDS = ["Accept", "Content-Type", "anthropic-version", "x-goog-api-client", "traceparent"]
+FIELD_VALUES = ["", "x", "text/event-stream", "application/json", "multipart/form-data; boundary=b", "00-0"]
+SEEDS = [body for _, body in BODIES.values()]
+
+
+class Monkey:
+    """Makes up requests, the same ones for the same number: ten thousand of them, in a moment."""
+
+    def __init__(self, number: int) -> None:
+        self._random = random.Random(number)
+
+    def request(self) -> tuple[str, str, dict[str, str], Any]:
+        """A method, a path, fields and a body."""
+        pick = self._random.choice
+        fields = {pick(FIELDS): pick(FIELD_VALUES) for _ in range(self._random.randrange(3))}
+        return pick(VERBS), pick(TARGETS), fields, pick((self._members, self._seeded, self._value))()
+
+    def _value(self, depth: int = 3) -> Any:
+        kind = self._random.randrange(4) if depth else 0
+        if kind == 2:
+            return [self._value(depth - 1) for _ in range(self._random.randrange(4))]
+        return self._members(depth - 1, 4) if kind == 3 else self._random.choice(SCALARS)
+
+    def _members(self, depth: int = 3, most: int = 5) -> dict[str, Any]:
+        return {self._random.choice(WORDS): self._value(depth) for _ in range(self._random.randint(0, most))}
+
+    def _seeded(self) -> dict[str, Any]:
+        return {**self._random.choice(SEEDS), **self._members()}
 
 
 def bytes_of(method: str, path: str, extra: dict[str, str], body: Any) -> bytes:
@@ -66,19 +78,15 @@ def defects(caplog: pytest.LogCaptureFixture) -> Any:
     assert not [record.getMessage() for record in caplog.records if record.name.startswith("backstream.server")]
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
-@given(st.lists(requests, min_size=BATCH, max_size=BATCH))
-def test_ten_thousand_requests(defects: Any, batch: list[tuple[str, str, dict[str, str], Any]]) -> None:
-    async def main() -> None:
-        app = create_app([saying()], Settings(keys_file=None))
-        async with running(app=app) as server:
-            for request in batch:
-                for answer in await server.send_all(bytes_of(*request)):
-                    assert answer.status not in (500, 502, 504), (request, answer.body)
-                    assert REPOSITORY.encode() not in answer.body
-                    assert b"Traceback" not in answer.body
-                    if answer.status >= 400 and answer.body:
-                        value = answer.json()
-                        assert "error" in (value[0] if isinstance(value, list) else value), (request, answer.body)
-
-    asyncio.run(main())
+@pytest.mark.parametrize("number", range(TIMES))
+async def test_ten_thousand_requests(defects: Any, number: int) -> None:
+    monkey = Monkey(number)
+    async with running(app=create_app([saying()], Settings(keys_file=None))) as server:
+        for request in (monkey.request() for _ in range(BATCH)):
+            for answer in await server.send_all(bytes_of(*request)):
+                assert answer.status not in (500, 502, 504), (request, answer.body)
+                assert REPOSITORY.encode() not in answer.body
+                assert b"Traceback" not in answer.body
+                if answer.status >= 400 and answer.body:
+                    value = answer.json()
+                    assert "error" in (value[0] if isinstance(value, list) else value), (request, answer.body)
