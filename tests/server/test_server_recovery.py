@@ -51,7 +51,8 @@ QUICK = "[defaults.recovery]\nswitch_after = 0.15\nbreaker_failures = 0\n"
 
 @pytest.mark.parametrize("rests", [False, True], ids=["asked each time", "resting"])
 async def test_sixteen_lists_repair_what_fails_before_content_unseen(tmp_path: Path, rests: bool) -> None:
-    text = QUICK.replace("breaker_failures = 0", "") if rests else QUICK
+    patient = QUICK.replace("0.15", "0.6")  # sixteen at once, on a busy machine: one that is only late is not silent
+    text = patient.replace("breaker_failures = 0", "") if rests else patient
     async with serving_routes(tmp_path, text + LISTS) as (server, chaos, app):
 
         async def ask(name: str, door: Door) -> None:
@@ -138,9 +139,31 @@ async def test_whole_answers_of_a_list_are_repaired_unseen(tmp_path: Path) -> No
         whole = await server.ask("POST", "/v1/chat/completions", {"model": "smart", "messages": HI})
         failed = await server.ask("POST", "/v1/chat/completions", {"model": "plain", "messages": HI})
     assert (whole.status, whole.json()["choices"][0]["message"]["content"]) == (200, TEXT)
-    assert whole.json()["model"] == "llama/ok" or whole.json()["model"] == "ok"
+    assert whole.json()["model"] == "ok"
     assert (records[0].provider, records[0].model) == ("llama", "ok")
     assert failed.status == 502
+
+
+@pytest.mark.parametrize("policy", ["continue", "whole"])
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("/v1/chat/completions", "messages"),
+        ("/v1/responses", "input"),
+        ("/v1/messages", "messages"),
+        ("/api/chat", "messages"),
+    ],
+)
+async def test_a_whole_answer_names_the_model_that_ended_it(tmp_path: Path, path: str, said: str, policy: str) -> None:
+    text = QUICK + f'[routes]\nsmart = {{ to = ["g4f/cut-after-3", "llama/ok"], mid_stream = "{policy}" }}\n'
+    body = {"model": "smart", said: HI, "stream": False, "max_tokens": 99}
+    async with serving_routes(tmp_path, text) as (server, _, _):
+        answer = await server.ask("POST", path, body)
+        streamed = await server.ask("POST", path, {**body, "stream": True})
+    assert (answer.status, answer.json()["model"]) == (200, "llama/ok" if policy == "continue" else "ok")
+    assert answer.header("x-backstream-route") == streamed.header("x-backstream-route") == "smart"
+    if policy == "whole":
+        assert b"cut-after-3" not in streamed.body
 
 
 async def test_keep_alives_go_out_while_an_answer_is_made_whole(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ from backstream import (
     RateLimitError,
     Recovery,
     Secret,
+    Start,
     Switched,
     SyncClient,
     ToolCalls,
@@ -153,6 +154,16 @@ async def test_of_several_models_the_next_one_is_asked(environ: Mapping[str, str
     ]
     assert (reply.route, reply.model, reply.text) == ("Played/c", "c", "Hi")
     assert [each for each in chunks if isinstance(each, Switched)] == list(reply.switches)
+
+
+@pytest.mark.parametrize(("policy", "named"), [("restart", "b-2026"), ("continue", "b"), ("whole", "b-2026")])
+async def test_the_reply_names_the_model_that_ended_it(environ: Mapping[str, str], policy: str, named: str) -> None:
+    first = [Start(model="a-2026"), Content(content="One two three "), DOWN]
+    provider = Played(a=[first], b=[[Start(model="b-2026"), Content(content="One two three four."), DONE]])
+    async with Client(environ=environ) as client:
+        patient(client)
+        reply = await client.chat(["a", "b"], "Hi", provider=provider, mid_stream=policy, retries=0)
+    assert (reply.text, reply.model, reply.route) == ("One two three four.", named, "Played/b")
 
 
 async def test_a_policy_is_not_gone_around(environ: Mapping[str, str]) -> None:

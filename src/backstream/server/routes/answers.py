@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from backstream.chunks import Media, RawResponse
+from backstream.chunks import Media, RawResponse, Start, Switched
 from backstream.dialects.base import Dialect, Envelope, StreamRenderer
 from backstream.dialects.relay import FrameRelay
 from backstream.errors import BackstreamError, IncompleteStream, InvalidRequestError, RefusedError, UnavailableError
@@ -115,6 +115,8 @@ async def _answer_whole(exchange: Exchange, dialect: Dialect, envelope: Envelope
             break
     if end.state != "complete":
         raise end.error or IncompleteStream("the answer was cut off")
+    if exchange.record.switches:
+        chunks = _named_by_last(chunks)
     whole: Block = [*chunks]
     whole.append(end)
     if len(chunks) > _MANY_CHUNKS or any(isinstance(chunk, Media) for chunk in chunks):
@@ -123,6 +125,17 @@ async def _answer_whole(exchange: Exchange, dialect: Dialect, envelope: Envelope
         body = dialect.render_reply(whole, envelope)
     exchange.record.status = 200
     await send_plain(exchange.send, 200, body, _fields(exchange, "application/json"))
+
+
+def _named_by_last(chunks: list[RawResponse]) -> list[RawResponse]:
+    """Return a whole answer that names the model which gave its end: by its own word, or as the one that was asked."""
+    model = None
+    for chunk in chunks:
+        if isinstance(chunk, Switched):
+            model = chunk.to or model
+        elif isinstance(chunk, Start):
+            model = chunk.model or model
+    return [msgspec.structs.replace(chunk, model=model) if isinstance(chunk, Start) else chunk for chunk in chunks]
 
 
 async def _stream(
