@@ -1,4 +1,4 @@
-"""Every promise of the README is on the page of promises, and every test that the page names exists."""
+"""Every promise of the README names a test, is on the page of promises, and every test that either names exists."""
 
 from __future__ import annotations
 
@@ -19,13 +19,21 @@ def rows(text: str) -> dict[str, list[str]]:
 
 
 PROMISES = rows(PAGE.read_text())
+README = (ROOT / "README.md").read_text().partition("## What it promises")[2].partition("\n## ")[0]
+PRINTED = rows(README)
 
 
 def test_every_promise_of_the_readme_is_on_the_page() -> None:
-    readme = (ROOT / "README.md").read_text()
-    printed = rows(readme.partition("## What it promises")[2].partition("\n## ")[0])
-    assert printed
-    assert list(printed) == list(rows(PAGE.read_text().partition("## Further")[0]))
+    assert PRINTED
+    assert list(PRINTED) == list(rows(PAGE.read_text().partition("## Further")[0]))
+    assert "](docs/promises.md)" in README
+
+
+@pytest.mark.parametrize("promise", PRINTED, ids=lambda promise: promise[:50])
+def test_every_promise_of_the_readme_names_a_test_that_holds_it(promise: str) -> None:
+    assert PRINTED[promise]
+    # the page's tests are held to exist below
+    assert {test.removeprefix("tests/") for test in PRINTED[promise]} <= set(PROMISES[promise])
 
 
 @pytest.mark.parametrize("promise", PROMISES, ids=lambda promise: promise[:50])
