@@ -287,7 +287,8 @@ class Client:
         Args:
             model: As :meth:`stream` takes it.
             messages: The conversation, or one message's text.
-            **keywords: ``media``, ``tools``, ``provider``, ``url``, ``dialect``, ``api_key``, parameters, local options.
+            **keywords: ``media``, ``tools``, ``provider``, ``url``, ``dialect``, ``api_key``, parameters,
+                local options.
 
         Raises:
             UnsupportedFeatureError: It cannot be asked.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
-from backstream.chunks import RawResponse, Switched, Usage
+from backstream.chunks import Start, Switched, Usage
 from backstream.client.rounds import ToolRounds
 from backstream.errors import DecodeError, MisuseError
 from backstream.providers.result import AsyncResult, BlockSource
@@ -20,6 +20,9 @@ __all__ = ["ChatStream"]
 
 CostOf = Callable[[Usage, str | None, str], Awaitable[Cost | None]]
 """Tells what an answer cost, by its usage, the model that answered, and the name of its route."""
+
+
+_TELLING: Final = frozenset({Start, Switched, Usage})
 
 
 class ChatStream(AsyncResult):
@@ -111,23 +114,18 @@ class ChatStream(AsyncResult):
                 raise
         raise self._describe(DecodeError("the answer was cut by a content filter, so it is not the type asked for"))
 
-    async def _next_block(self) -> list[RawResponse]:
-        try:
-            return await super()._next_block()
-        except StopAsyncIteration:
-            await self._settle_cost()
-            raise
-
-    async def _settle_cost(self) -> None:
-        if self._cost_of is None or self._cost is not None:
+    async def _settle(self) -> None:
+        if self._cost_of is None or self._cost is not None or (self.end is not None and self.end.error is not None):
             return
         usage = model = None
         switched = False
         for block in reversed(self._kept):
+            if _TELLING.isdisjoint(map(type, block)):
+                continue
             for chunk in reversed(block):
                 if isinstance(chunk, Usage):
                     usage = usage or chunk
-                elif chunk.type == "start":
+                elif isinstance(chunk, Start):
                     model = model or chunk["model"] if "model" in chunk else model
                 elif isinstance(chunk, Switched):  # what came before was another route's
                     model = model or (chunk.to or "").partition("/")[2] or None

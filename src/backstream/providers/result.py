@@ -119,47 +119,56 @@ class AsyncResult(AsyncIterator[RawResponse]):
         self._reading = True
         try:
             while self.end is None:
-                if self._loop is not None and not self._is_at_home():
+                if self._loop is not None and self._loop is not asyncio.get_running_loop():
                     raise MisuseError("this answer was begun in another event loop")
-                block = await self._read()
-                if block:
-                    return block
+                try:
+                    source = self._source or await self._start()
+                    block = await source.read_block() if self.end is None else []  # type: ignore[redundant-expr]
+                except BaseException as error:
+                    if self._is_to_be_raised(error):
+                        raise
+                    continue
+                if self.end is not None:  # left by another task meanwhile
+                    source.abort()  # type: ignore[unreachable] # not for whoever knows of awaits
+                elif self._keep(block):
+                    return block  # type: ignore[return-value] # the only End was taken off
         finally:
             self._reading = False
         await self._close()
-        error, self.end = self.end.error, _told(self.end)
-        if error is None:
+        await self._settle()
+        failure, self.end = self.end.error, _told(self.end)
+        if failure is None:
             raise StopAsyncIteration
-        raise self._describe(error)
+        raise self._describe(failure)
 
-    async def _read(self) -> list[RawResponse]:
-        try:
-            source = self._source or await self._start()
-            block = await source.read_block() if self.end is None else []
-        except BackstreamError as error:
+    async def _settle(self) -> None:
+        """Do what is to be done once the answer is over."""
+
+    def _is_to_be_raised(self, error: BaseException) -> bool:
+        """Note what went wrong while reading; tell whether it is for the reader at once, not an end of the answer."""
+        if isinstance(error, BackstreamError):
             self.end = self.end or end_after(error, received=any(self._kept))
-            return []
-        except asyncio.CancelledError:
+            return False
+        if isinstance(error, asyncio.CancelledError):
             task = asyncio.current_task()
             if self.end is not None and task is not None and not task.cancelling():
-                return []  # another task left the answer while it was being opened; this one goes on
-            self.abort()
-            raise
-        except BaseException as error:  # the socket must not outlive whatever this is
-            if isinstance(error, Exception):  # a provider's own fault
-                self.end = self.end or End("failed", (type(error).__name__,), advice="mend the provider")
-            self.abort()
-            raise
-        if self.end is not None:  # left by another task meanwhile
-            source.abort()
-            return []
-        if block and type(block[-1]) is End:
+                return False  # another task left the answer while it was being opened; this one goes on
+        elif isinstance(error, Exception):  # a provider's own fault
+            self.end = self.end or End("failed", (type(error).__name__,), advice="mend the provider")
+        self.abort()  # the socket must not outlive whatever this is
+        return True
+
+    def _keep(self, block: Block) -> bool:
+        """Take the end off a block and keep its chunks; tell whether there are any."""
+        if not block:
+            return False
+        if type(block[-1]) is End:
             self.end = self._judge(block.pop(), received=bool(block) or any(self._kept))  # type: ignore[arg-type]
         self._kept.append(block)  # type: ignore[arg-type]
         self._loose += len(block)
         if self._loose > _KEPT_CHUNKS:
             self._join_kept()
-        return block  # type: ignore[return-value]
+        return bool(block)
 
     @staticmethod
     def _judge(end: End, *, received: bool) -> End:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import ipaddress
 import re
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,7 @@ Params = Mapping[str, "str | int | float"] | Sequence[tuple[str, "str | int | fl
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f\\<>\"{}|^`]")
 _HOST_NAME = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_.])?\Z")
+_SHORT = 1000
 _KEEP = "/%:@!$&'()*+,;=~?[]"
 
 
@@ -73,6 +75,18 @@ def parse_url(url: str, params: Params | None = None) -> URL:
     """
     if not isinstance(url, str):
         raise ConfigurationError(f"the URL is a {type(url).__name__}", "pass a str")
+    if params is None and "?" not in url and len(url) <= _SHORT:
+        return _parse_known(url)
+    return _parse(url, params)
+
+
+@functools.lru_cache(256)
+def _parse_known(url: str) -> URL:
+    """Take a URL apart that comes again and again; none with a query, which may hold a key."""
+    return _parse(url, None)
+
+
+def _parse(url: str, params: Params | None) -> URL:
     if not url or _FORBIDDEN.search(url):
         raise _refuse(url, "is empty or holds spaces or other characters no URL can hold")
     try:
