@@ -173,7 +173,7 @@ async def test_leaving_while_it_is_asked_again_closes_it() -> None:
 
 @pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
 async def test_what_never_says_anything_is_not_held_for_ever(monkeypatch: pytest.MonkeyPatch, stream: bool) -> None:
-    monkeypatch.setattr("backstream.server.gated.MOST_HELD_CHUNKS", 100)
+    monkeypatch.setattr("backstream.resilience.commit.MOST_HELD_CHUNKS", 100)
     made = 0
 
     async def generate(model: str, messages: Any, **rest: Any) -> Any:
@@ -195,7 +195,7 @@ async def test_the_gate_holds_no_more_than_the_routes_do(monkeypatch: pytest.Mon
         while True:
             yield {"type": "log", "log": "still here"}
 
-    monkeypatch.setattr("backstream.server.gated.MOST_HELD_CHUNKS", 100)
+    monkeypatch.setattr("backstream.resilience.commit.MOST_HELD_CHUNKS", 100)
     request = Request(model="one", turns=(Turn(role="user", parts=(TextPart(text="Hi"),)),))
     gated = GatedAnswer(BackEnd("one", provider_of(generate), "one", is_known=True), request)
     with pytest.raises(TooLargeError, match="100 chunks"):

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
-from backstream.errors import BackstreamError, IncompleteStream
+from backstream.errors import BackstreamError, IncompleteStream, TooLargeError
 from backstream.providers.result import BlockSource
 from backstream.reply import Block, End, end_after, has_content
 
-__all__ = ["CommittedSource", "commit"]
+__all__ = ["MOST_HELD_CHUNKS", "CommittedSource", "commit", "read_begin"]
+
+MOST_HELD_CHUNKS: Final = 65_536
+"""How much of an answer is held before its first content."""
 
 
 class CommittedSource:
@@ -71,18 +75,36 @@ async def commit(source: BlockSource) -> CommittedSource:
     """Wait for the first content of an answer, or for its end.
 
     Raises:
-        BackstreamError: The answer failed, or ended incomplete, before any content; it is closed then.
+        BackstreamError: As :func:`read_begin`; the answer is closed then.
     """
     held: Block = []
     try:
-        while not has_content(held):
-            block = await source.read_block()
-            held += block
-            if block and isinstance(end := block[-1], End):
-                if end.state != "complete" and not has_content(held):
-                    raise end.error or IncompleteStream("the provider ended without an answer")
-                break
+        await read_begin(source, held)
     except BaseException:  # also a cancelled caller must not leave the connection open
         await source.aclose()
         raise
     return CommittedSource(source, held)
+
+
+async def read_begin(source: BlockSource, held: Block) -> None:
+    """Read an answer up to its first content, or to its end.
+
+    Args:
+        source: The answer.
+        held: Takes what has been read.
+
+    Raises:
+        TooLargeError: It goes on and on without content.
+        BackstreamError: It failed, or ended incomplete, before any.
+    """
+    while True:
+        block = await source.read_block()
+        held += block
+        if has_content(block):
+            return
+        if block and isinstance(end := block[-1], End):
+            if end.state != "complete":
+                raise end.error or IncompleteStream("the provider ended without an answer")
+            return
+        if len(held) > MOST_HELD_CHUNKS:
+            raise TooLargeError("what came before the first content", MOST_HELD_CHUNKS, unit="chunks")

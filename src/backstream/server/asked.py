@@ -11,12 +11,10 @@ from backstream.dialects.base import Dialect
 from backstream.errors import BackstreamError, UnknownModelError
 from backstream.options import Deadlines
 from backstream.providers.result import BlockSource
-from backstream.reply import Block, has_content
 from backstream.request import Request
 from backstream.resilience.continuation import with_begin
 from backstream.resilience.route import Ask
 from backstream.server.backends import BackEnd
-from backstream.server.gated import check_held
 
 __all__ = ["AskedRoute", "Question"]
 
@@ -85,31 +83,4 @@ class AskedRoute:
             request = with_begin(request, ask.prefix)
         clocks = msgspec.structs.replace(question.clocks(self.provider), total=ask.options.deadlines.total)
         options = msgspec.structs.replace(ask.options, deadlines=clocks)
-        return _CappedBegin(await back_end.open(request, question.client, options))
-
-
-class _CappedBegin:
-    """An answer whose begin is held until there is content, and so must not go on for ever without."""
-
-    __slots__ = ("_count", "_source")
-
-    def __init__(self, source: BlockSource) -> None:
-        self._source = source
-        self._count: int | None = 0
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._source, name)
-
-    async def read_block(self) -> Block:
-        block = await self._source.read_block()
-        if self._count is not None:
-            self._count = None if has_content(block) else self._count + len(block)
-            if self._count is not None:
-                check_held(self._count)
-        return block
-
-    def abort(self) -> None:
-        self._source.abort()
-
-    async def aclose(self) -> None:
-        await self._source.aclose()
+        return await back_end.open(request, question.client, options)

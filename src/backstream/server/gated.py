@@ -3,31 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
 
 from backstream.dialects.base import Dialect
 from backstream.dialects.relay import FrameRelay
-from backstream.errors import BackstreamError, IncompleteStream, ProviderError, TooLargeError
+from backstream.errors import BackstreamError, ProviderError
 from backstream.options import CallOptions
 from backstream.providers.result import BlockSource
-from backstream.reply import Block, End, end_after, has_content
+from backstream.reply import Block, End, end_after
 from backstream.request import Request
+from backstream.resilience.commit import read_begin
 from backstream.server.backends import BackEnd, with_own_keys
 
-__all__ = ["MOST_HELD_CHUNKS", "GatedAnswer", "check_held"]
-
-MOST_HELD_CHUNKS: Final = 65_536
-"""How much of an answer is held before its first content."""
-
-
-def check_held(count: int) -> None:
-    """Check how many chunks are held.
-
-    Raises:
-        TooLargeError: Too many.
-    """
-    if count > MOST_HELD_CHUNKS:
-        raise TooLargeError("what came before the first content", MOST_HELD_CHUNKS, unit="chunks")
+__all__ = ["GatedAnswer"]
 
 
 class GatedAnswer:
@@ -71,17 +58,7 @@ class GatedAnswer:
     async def _wait(self) -> None:
         self._source = await self._back_end.open(self._request, self._client, self._options)
         self.relay = getattr(self._source, "relay", None)
-        spoke = False
-        while not spoke:
-            block = await self._source.read_block()
-            self.held += block
-            spoke = has_content(block)
-            if block and isinstance(end := block[-1], End):
-                if end.state != "complete" and not spoke:
-                    raise end.error or IncompleteStream("the provider ended without an answer")
-                return
-            if not spoke:
-                check_held(len(self.held))
+        await read_begin(self._source, self.held)
 
     async def read_block(self) -> Block:
         """Return the next block; what was held first. An error becomes an ``End``."""
