@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -57,14 +57,22 @@ PURE = (
 )
 
 
-def modules() -> Iterator[tuple[str, Path]]:
-    for path in sorted(SRC.rglob("*.py")):
-        yield ".".join(path.relative_to(SRC).with_suffix("").parts), path
+@cache
+def modules() -> tuple[tuple[str, Path], ...]:
+    paths = sorted(SRC.rglob("*.py"))
+    return tuple((".".join(path.relative_to(SRC).with_suffix("").parts), path) for path in paths)
 
 
-def imports(path: Path) -> Iterator[str]:
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+@cache
+def imports(path: Path) -> tuple[str, ...]:
     """Every module a file imports, also inside functions; what only type checkers see is left out."""
-    tree = ast.parse(path.read_text())
+    found: list[str] = []
+    tree = parsed(path)
     hidden = {
         inner
         for node in ast.walk(tree)
@@ -75,10 +83,11 @@ def imports(path: Path) -> Iterator[str]:
         if node in hidden:
             continue
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative imports hide which floor they reach"
-            yield node.module or ""
+            found.append(node.module or "")
+    return tuple(found)
 
 
 def room(module: str) -> str:
@@ -112,7 +121,7 @@ def test_pure_rooms_do_no_input_or_output(name: str) -> None:
     allowed = {"messages": {"os"}}  # for the name os.PathLike in a type
     found = {imported.split(".")[0] for imported in imports(path)} & forbidden - allowed.get(name, set())
     assert not found, f"{name} imports {found}"
-    tree = ast.parse(path.read_text())
+    tree = parsed(path)
     for node in ast.walk(tree):
         assert not isinstance(node, ast.AsyncFunctionDef | ast.Await), f"{name} has a coroutine"
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
@@ -191,7 +200,7 @@ def test_files_are_of_a_size_to_read() -> None:
 def test_classes_are_never_written_to() -> None:
     """Because a provider class is shared by every call: what a call learns belongs to the call."""
     for name, path in modules():
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(parsed(path)):
             targets = node.targets if isinstance(node, ast.Assign) else []
             for target in targets:
                 written = isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name)
