@@ -40,6 +40,7 @@ from backstream.request import (
     ToolResultPart,
     Turn,
 )
+from support_turns import named_by_calls
 
 GEMINI = Gemini()
 ARRAY = Gemini(Quirks(framing="array"))
@@ -146,7 +147,7 @@ def requests(draw: st.DrawFn) -> Request:
     fraction = st.none() | st.floats(0, 2, allow_nan=False)
     return Request(
         model=draw(st.sampled_from(["gemini-3-pro", "tunedModels/mine", "odd name:é"])),
-        turns=draw(conversations()),
+        turns=named_by_calls(draw(conversations())),
         tools=tools,
         tool_choice=choice,
         response_format=draw(

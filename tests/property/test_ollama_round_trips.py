@@ -37,6 +37,7 @@ from backstream.request import (
     Turn,
 )
 from support_ollama import ENVELOPE, OLLAMA, chunks_of, parse, sent, whole
+from support_turns import named_by_calls
 
 NAME = "ollama"
 
@@ -80,7 +81,7 @@ tools = st.builds(Tool, name=names, description=st.none() | texts, parameters=ob
 requests = st.builds(
     Request,
     model=names,
-    turns=st.lists(turns(), max_size=3).map(tuple),
+    turns=st.lists(turns(), max_size=3).map(named_by_calls),
     tools=st.lists(tools, max_size=2).map(tuple),
     response_format=st.none()
     | st.just(ResponseFormat(kind="json_object"))
