@@ -235,6 +235,8 @@ class ProviderError(BackstreamError):
     Attributes:
         received: Chunks that had arrived before the error, in order (also delivered before it was raised).
         usage: What the answer had used by then, as the back-end told it; ``None`` where it did not.
+        left: The state it left the answer in: ``incomplete`` or ``failed``; ``complete`` where the answer came whole,
+            but is not what was asked for; ``""`` where there was none.
     """
 
     status_hint = 502
@@ -246,6 +248,7 @@ class ProviderError(BackstreamError):
         self.request_sent = request_sent
         self.received: Sequence[Any] = ()
         self.usage: Any = None
+        self.left: Literal["", "complete", "incomplete", "failed", "cancelled"] = ""
 
     def __str__(self) -> str:
         return self.problem

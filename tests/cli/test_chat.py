@@ -208,7 +208,7 @@ def test_a_folder_that_cannot_be_made_is_told_before_anything_is_sent(run, raw_s
         ("echo-fail-end", 1, "fail at the end"),
         ("echo-fail-rate", 1, "wait 1 s before trying again"),
         ("echo-fail-auth", 4, "--api-key-env"),
-        ("echo-empty", 3, "without an answer"),
+        ("echo-empty", 1, "without an answer"),
     ],
 )
 def test_a_failed_answer_is_one_line_and_a_code(run, serve, model: str, code: int, text: str) -> None:
@@ -228,6 +228,7 @@ def test_what_arrived_before_a_failure_is_printed(run) -> None:
     [
         b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 900\r\n\r\ndata: %b\n\n",
         b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\ndata: %b\n\n",
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: %b\n\ndata: {nonsense}\n\n",
     ],
 )
 def test_an_answer_cut_off_is_incomplete(run, raw_server, answer: bytes) -> None:

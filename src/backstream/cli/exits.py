@@ -17,8 +17,6 @@ from backstream.errors import (
     BackstreamError,
     CallerError,
     ConfigurationError,
-    DeadlineError,
-    DisconnectedError,
     IncompleteStream,
     ProviderError,
     RefusedError,
@@ -75,7 +73,7 @@ _HINTS: Final = {
     "DeadlineError": "try again, or give it longer with --deadline NAME=SECONDS",
     "IncompleteStream": "ask again for a whole answer",
     "DecodeError": "ask again, or ask another model",
-    "ContentTypeError": "check that --url points at a server of the backend-api protocol, or name its --dialect",
+    "ContentTypeError": "check the address, in --url or the configuration, and the dialect",
     "RedirectError": "use the address that the server redirects to as --url",
 }
 _OPTIONS: Final = {
@@ -97,16 +95,14 @@ def exit_code_of(error: BaseException) -> int:
     """Return the exit code that an error ends the program with."""
     if isinstance(error, click.ClickException | CallerError):
         return USAGE
-    if isinstance(error, IncompleteStream) or (isinstance(error, ProviderError) and _was_cut(error)):
+    if isinstance(error, ProviderError) and error.left:
+        if error.left == "incomplete":
+            return INCOMPLETE
+    elif isinstance(error, IncompleteStream):
         return INCOMPLETE
     if isinstance(error, AuthenticationError):
         return REFUSED
     return BACKEND_FAILED
-
-
-def _was_cut(error: ProviderError) -> bool:
-    """Tell whether the way to the back-end was lost after something had come; damage is the back-end's failing."""
-    return isinstance(error, DeadlineError | DisconnectedError) and bool(error.received)
 
 
 def say(text: str) -> None:
@@ -177,7 +173,7 @@ def _in_options(text: str) -> str:
 def _hint_for(error: BackstreamError) -> str:
     hint = _refusal_hint(error) if isinstance(error, RefusedError) else None
     known = (_HINTS[cls.__name__] for cls in type(error).__mro__ if cls.__name__ in _HINTS)
-    return hint or next(known, "run again with -v to see more")
+    return hint or next(known, "look at the back-end's log")
 
 
 def _refusal_hint(error: RefusedError) -> str | None:

@@ -9,7 +9,7 @@ from backstream.errors import ConfigurationError, IncompleteStream
 from backstream.options import CallOptions
 from backstream.providers.recorder_file import Recording
 from backstream.providers.whole_answer import answer_parser
-from backstream.reply import Block, End
+from backstream.reply import Block, End, judged
 from backstream.wire.http import media_type
 
 __all__ = ["replay"]
@@ -35,11 +35,14 @@ def replay(recording: Recording, body: bytes) -> Iterator[tuple[float, Block]]:
     dialect = dialect_for(recording.dialect, recording.quirks)
     content_type = media_type(recording.header("content-type"))
     parser = answer_parser(dialect, content_type, streamed=recording.streamed, options=CallOptions())
-    seconds = 0.0
+    seconds, received = 0.0, False
     for seconds, piece in recording.pieces(body):
         block = parser.feed(piece)
         if parser.done and not _is_over(block):
             block += parser.finish(framed=False)
+        received = received or len(block) > _is_over(block)
+        if block and isinstance(end := block[-1], End):
+            block[-1] = judged(end, received=received)
         yield seconds, block
         if _is_over(block):
             return

@@ -8,11 +8,9 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-import msgspec
-
 from backstream.chunks import RawResponse
 from backstream.errors import BackstreamError, IncompleteStream, MisuseError, ProviderError
-from backstream.reply import Block, End, Service, advice_for, end_after, fold, join_deltas, state_after
+from backstream.reply import Block, End, Service, advice_for, end_after, fold, join_deltas, judged
 from backstream.request.receipts import Receipt
 
 __all__ = ["AsyncResult", "BlockSource"]
@@ -163,19 +161,12 @@ class AsyncResult(AsyncIterator[RawResponse]):
         if not block:
             return False
         if type(block[-1]) is End:
-            self.end = self._judge(block.pop(), received=bool(block) or any(self._kept))  # type: ignore[arg-type]
+            self.end = judged(block.pop(), received=bool(block) or any(self._kept))  # type: ignore[arg-type]
         self._kept.append(block)  # type: ignore[arg-type]
         self._loose += len(block)
         if self._loose > _KEPT_CHUNKS:
             self._join_kept()
         return bool(block)
-
-    @staticmethod
-    def _judge(end: End, *, received: bool) -> End:
-        """Call an answer that damage broke off incomplete, which its parser cannot know."""
-        if end.state != "failed" or end.error is None:
-            return end
-        return msgspec.structs.replace(end, state=state_after(end.error, received=received))
 
     def _join_kept(self) -> None:
         """Keep what came last in less room: a chunk takes some twenty times as much as its text."""
@@ -215,6 +206,7 @@ class AsyncResult(AsyncIterator[RawResponse]):
     def _describe(self, error: BackstreamError) -> BackstreamError:
         """Put on an error what had arrived before it."""
         if isinstance(error, ProviderError):
+            error.left = "" if self.end is None else self.end.state
             error.received = tuple(chunk for block in self._kept for chunk in block)
             reply = fold(error.received)
             error.usage = reply.usage

@@ -20,7 +20,7 @@ from backstream.chunks import (
 )
 from backstream.errors import BackstreamError, DeadlineError, DisconnectedError, IncompleteStream, ProtocolError
 
-__all__ = ["Block", "End", "EndState", "end_after", "has_content", "state_after"]
+__all__ = ["Block", "End", "EndState", "end_after", "has_content", "judged", "state_after"]
 
 EndState = Literal["complete", "incomplete", "failed", "cancelled"]
 
@@ -75,3 +75,15 @@ def state_after(error: BaseException, *, received: bool) -> Literal["incomplete"
         received: Whether anything of the answer had come before.
     """
     return "incomplete" if received and isinstance(error, _CUTS) else "failed"
+
+
+def judged(end: End, *, received: bool) -> End:
+    """Call an answer that damage broke off incomplete, which its parser cannot know.
+
+    Args:
+        end: How it ended, by its parser.
+        received: Whether anything of the answer had come before.
+    """
+    if end.state != "failed" or end.error is None:
+        return end
+    return msgspec.structs.replace(end, state=state_after(end.error, received=received))

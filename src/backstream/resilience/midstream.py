@@ -20,7 +20,7 @@ from backstream.providers.result import BlockSource
 from backstream.reply import Block, End
 from backstream.resilience.continuation import Continued, Given
 from backstream.resilience.matching import Matcher, SeamMatcher, StartMatcher
-from backstream.resilience.midstream_source import MendedSource, Routes, note_attempts, takes_prefix, why_of
+from backstream.resilience.midstream_source import MendedSource, Routes, takes_prefix, why_of
 from backstream.resilience.route import Ask, route_of
 from backstream.resilience.settings import MidStreamPolicy
 
@@ -89,16 +89,19 @@ class _Restarted(MendedSource):
         block, end = await self._read()
         if end is None:
             return block
-        if not self._is_break(end) or (rest := self._rest()) is None:
+        if not self._is_break(end):
             return [*block, end]
-        return await self._begin_anew(rest, end)
+        self._note_break(end)
+        rest = self._rest()
+        return [*block, self._given_up(end)] if rest is None else await self._begin_anew(rest, end)
 
     async def _begin_anew(self, rest: Routes, end: End) -> Block:
         left = route_of(self._source)
         try:
             await self._open(rest)
         except BackstreamError as error:
-            return [note_attempts(end, [(left, why_of(end.error)), (rest.name, why_of(error))])]
+            self._tried.append((rest.name, why_of(error)))
+            return [self._given_up(end)]
         return [self._switched(left, end, "nothing")]
 
 
@@ -121,13 +124,15 @@ class _Continued(MendedSource):
 
     async def _go_on(self, end: End) -> Block:
         """Return how an answer goes on that is over: elsewhere, or not at all."""
-        rest = self._rest() if self._given.can_go_on and self._is_break(end) else None
+        if not self._is_break(end):
+            return [*self._given.release(), end]
+        self._note_break(end)
+        rest = self._rest() if self._given.can_go_on else None
         left = route_of(self._source)
-        tried = [(left, why_of(end.error))]
         text = self._given.text
         prefix = text.rstrip()
         while rest is not None:
-            outcome, new = await self._attempt(rest, prefix, (left, end), tried)
+            outcome, new = await self._attempt(rest, prefix, (left, end))
             if outcome == "joined":
                 self._given.forget()
                 return self._given.give(new)
@@ -136,16 +141,14 @@ class _Continued(MendedSource):
             else:
                 rest = self._routes.after(route_of(self._source)) if outcome == "broken" else None
                 prefix = text.rstrip()
-        return [*self._given.release(), note_attempts(end, tried)]
+        return [*self._given.release(), self._given_up(end)]
 
-    async def _attempt(
-        self, routes: Routes, prefix: str, broken: tuple[str, End], tried: list[tuple[str, str]]
-    ) -> tuple[_Outcome, Block]:
+    async def _attempt(self, routes: Routes, prefix: str, broken: tuple[str, End]) -> tuple[_Outcome, Block]:
         """Ask for the rest of the answer: given its begin, or without it for all of it."""
         try:
             source = await self._open(routes, prefix)
         except BackstreamError as error:
-            tried.append((routes.name, why_of(error)))
+            self._tried.append((routes.name, why_of(error)))
             return ("from start" if isinstance(error, _REFUSALS) else "failed"), []
         text = self._given.text
         took = takes_prefix(routes, source) if prefix else not text.strip()
@@ -162,9 +165,9 @@ class _Continued(MendedSource):
             self._continued, self._broken = continued, end or self._broken
             return "joined", new
         if matcher.state == "open" and end is not None:
-            tried.append((route_of(source), why_of(end.error)))
+            self._tried.append((route_of(source), why_of(end.error)))
             return "broken", []
-        tried.append((route_of(source), UNMATCHED))
+        self._tried.append((route_of(source), UNMATCHED))
         return ("from start" if took else "failed"), []
 
 
@@ -186,14 +189,18 @@ class _Whole(MendedSource):
                 continue
             if end.state == "complete":
                 return [*switched, *held, end]
-            rest = self._rest() if self._is_break(end) else None
-            if rest is None:
+            if not self._is_break(end):
                 return [end]
+            self._note_break(end)
+            rest = self._rest()
+            if rest is None:
+                return [self._given_up(end)]
             left = route_of(self._source)
             try:
                 await self._open(rest)
             except BackstreamError as error:
-                return [note_attempts(end, [(left, why_of(end.error)), (rest.name, why_of(error))])]
+                self._tried.append((rest.name, why_of(error)))
+                return [self._given_up(end)]
             switched.append(self._switched(left, end, "all"))
             held, size = [], 0
 

@@ -17,7 +17,7 @@ from backstream.reply import Block, End, end_after
 from backstream.resilience.causes import cause_of
 from backstream.resilience.route import Ask, Route, route_of
 
-__all__ = ["MendedSource", "Routes", "note_attempts", "takes_prefix", "why_of"]
+__all__ = ["MendedSource", "Routes", "takes_prefix", "why_of"]
 
 _LOGGER: Final = logging.getLogger("backstream.resilience")
 
@@ -72,6 +72,7 @@ class MendedSource:
         self._opening: asyncio.Task[BlockSource] | None = None
         self._broken: End | None = None
         self._left = False
+        self._tried: list[tuple[str, str]] = []
 
     def __getattr__(self, name: str) -> object:
         """Give what the answer that runs tells beside its blocks."""
@@ -99,6 +100,10 @@ class MendedSource:
             return block[:-1], last
         self._broken = last
         return block[:-1], None
+
+    def _note_break(self, end: End) -> None:
+        """Keep who broke off, and why, for the error that tells of all."""
+        self._tried.append((route_of(self._source), why_of(end.error)))
 
     def _is_break(self, end: End) -> bool:
         """Tell whether an end is one that another route may mend."""
@@ -137,6 +142,13 @@ class MendedSource:
             source.abort()
         return source
 
+    def _given_up(self, end: End) -> End:
+        """Put on the error of an answer that stays broken what became of the attempts to repair it."""
+        if end.error is not None and len(self._tried) > 1:
+            end.error.attempts = tuple(self._tried)
+            end.error.add_note("; ".join(f"also tried {name}: {why}" for name, why in self._tried[1:]))
+        return end
+
     def _switched(self, left: str, end: End, kept: str) -> Switched:
         """Say that the answer that runs takes the place of one that broke."""
         to = route_of(self._source)
@@ -160,11 +172,3 @@ class MendedSource:
             opening.cancel()
             await asyncio.wait((opening,))
         await self._source.aclose()
-
-
-def note_attempts(end: End, tried: Sequence[tuple[str, str]]) -> End:
-    """Put on the error of an answer that stays broken what became of the attempts to repair it."""
-    if end.error is not None and len(tried) > 1:
-        end.error.attempts = tuple(tried)
-        end.error.add_note("; ".join(f"tried to go on with {name}: {why}" for name, why in tried[1:]))
-    return end

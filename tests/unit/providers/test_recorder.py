@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from backstream import BackendApi, Client, DisconnectedError, IncompleteStream, Secret
-from backstream.errors import BackstreamError, ConfigurationError
+from backstream.errors import BackstreamError, ConfigurationError, DecodeError
 from backstream.providers import recorder as recorder_module
 from backstream.providers.dialect_provider import DialectProvider
 from backstream.providers.recorder import FlightRecorder, current_recorder, recorded_by, recorder_at
@@ -120,6 +120,18 @@ async def test_a_broken_stream_says_how_it_broke(tmp_path: Path) -> None:
     *_, (_, block) = replay(recording, body)
     assert isinstance(block[-1], End)
     assert (block[-1].state, block[-1].evidence) == ("incomplete", ("IncompleteStream",))
+
+
+async def test_damage_is_played_back_as_it_was_told(tmp_path: Path) -> None:
+    recorder = FlightRecorder(tmp_path)
+    async with ScriptedUpstream([ReadRequest(), Send(HEAD + chunked(EVENTS[0] + b"data: {nonsense}\n\n"))]) as upstream:
+        with recorded_by(recorder), pytest.raises(DecodeError) as caught:
+            await ask(upstream.url)
+    assert caught.value.left == "incomplete"
+    recorder.flush()
+    *_, (_, block) = replay(*only(tmp_path))
+    assert isinstance(block[-1], End)
+    assert block[-1].state == "incomplete"
 
 
 async def test_a_stream_that_was_left_says_so(tmp_path: Path) -> None:

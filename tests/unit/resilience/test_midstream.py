@@ -247,7 +247,14 @@ async def test_what_was_held_back_is_given_where_nobody_goes_on() -> None:
         await reply_of(stack("continue", first, PlayedRoute("b/m", says("Sorry."))))
     assert caught.value.text == "Once upon a ti"
     assert caught.value.attempts == (("a/m", "IncompleteStream"), ("b/m", "unmatched"))
-    assert caught.value.__notes__ == ["tried to go on with b/m: unmatched"]
+    assert caught.value.__notes__ == ["also tried b/m: unmatched"]
+
+
+@pytest.mark.parametrize("policy", ["restart", "continue", "whole"])
+async def test_every_route_that_broke_is_named(policy: MidStreamPolicy) -> None:
+    with pytest.raises(IncompleteStream) as caught:
+        await reply_of(stack(policy, PlayedRoute("a/prefix", breaks(3)), PlayedRoute("b/m", breaks(5))))
+    assert caught.value.attempts == (("a/prefix", "IncompleteStream"), ("b/m", "IncompleteStream"))
 
 
 @pytest.mark.parametrize("refusal", [BackendRequestError("no prefill", status=400), UnsupportedFeatureError("no")])
