@@ -106,7 +106,7 @@ class Watchdog:
         """Wait but ``LINGER_SECONDS`` from now on: the answer is whole, and only the end of its body is missing.
 
         Bytes, as those of keep-alives, do not lengthen that. Any clock that runs out meanwhile means only that the
-        wait is over.
+        wait is over, also ``total`` while a slow consumer has not come back for more.
 
         Args:
             on_over: Called once, when the wait is over; ``None`` takes it back.
@@ -175,7 +175,7 @@ class Watchdog:
         _, error, seconds = due
         expire, on_over = self._on_expire, self._on_over
         self.cancel()
-        if on_over is not None and self._is_waiting():
+        if on_over is not None:
             on_over()
             return
         expire(error(seconds, phase=self.phase, request_sent=True))

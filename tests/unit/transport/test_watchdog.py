@@ -125,9 +125,22 @@ def test_a_slow_reader_is_waited_for() -> None:
     assert case.said == ["over"]
 
 
-def test_the_whole_time_holds_for_a_slow_reader_too() -> None:
+def test_a_slow_reader_of_a_whole_answer_does_not_lose_it_to_the_whole_time() -> None:
     case = Case(total=1.0)
     case.linger()
+    case.waiting = False
+    case.loop.pass_by(1)
+    assert case.said == ["over"]
+    case.loop.pass_by(1000)
+    assert case.said == ["over"]
+
+
+@pytest.mark.parametrize("taken_back", [False, True])
+def test_the_whole_time_holds_for_a_slow_reader_while_the_answer_is_not_whole(taken_back: bool) -> None:
+    case = Case(total=1.0)
+    if taken_back:
+        case.linger()
+        case.watch.linger(None)
     case.waiting = False
     case.loop.pass_by(1)
     (error,) = case.said
