@@ -112,6 +112,7 @@ class Breaker:
         self._failures = failures
         self._seconds = seconds
         self._clock = clock
+        self._probe: Ask | None = None
 
     @property
     def takes_prefix(self) -> bool:
@@ -125,7 +126,7 @@ class Breaker:
             UnavailableError: It rests, or another call is trying it; ``retry_after_seconds`` tells how long.
             BackstreamError: It was asked, and failed.
         """
-        probe = self._enter()
+        probe = self._enter(ask)
         try:
             source = await self.route.open(ask)
         except BackstreamError as error:
@@ -139,7 +140,7 @@ class Breaker:
             source.on_end = partial(self._judge_end, ask)
         return source
 
-    def _enter(self) -> bool:
+    def _enter(self, ask: Ask) -> bool:
         """Tell whether this call is the one that tries a resting route."""
         state = self._state
         if self._failures is None or state.opened_at is None:
@@ -148,6 +149,7 @@ class Breaker:
         if left > 0 or state.probing:
             raise _resting(self.name, max(state.failures, state.breaks), max(left, 1.0))
         state.probing = True
+        self._probe = ask
         return True
 
     def _leave(self, probe: bool) -> None:
@@ -169,12 +171,17 @@ class Breaker:
         elif end.error is not None and not was_hurried(end.error, ask) and cause_of(end.error).fault:
             self._state.note_break(self._failures, self._clock())
 
-    def note_silence(self) -> None:
-        """Note that the route was left because it said nothing: that counts against it."""
+    def note_silence(self, ask: Ask) -> None:
+        """Note that the route was left because it said nothing: that counts against it.
+
+        Args:
+            ask: What the call was given that was left. Only where it tried a resting route is its silence that of the
+                try, and lets the route rest anew.
+        """
         if self._failures is not None:
-            state, now = self._state, self._clock()
-            tried = state.opened_at is not None and state.opened_at + self._seconds <= now and not state.probing
-            state.note_failure(self._failures, now, probe=tried)
+            state = self._state
+            tried = ask is self._probe and state.opened_at is not None and not state.probing
+            state.note_failure(self._failures, self._clock(), probe=tried)
 
 
 def _resting(name: str, failures: int, left: float) -> UnavailableError:

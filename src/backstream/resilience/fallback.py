@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
-
-import msgspec
 
 from backstream.chunks import Switched
 from backstream.errors import BackstreamError, UnavailableError
@@ -15,7 +13,7 @@ from backstream.providers.result import BlockSource
 from backstream.reply import Block
 from backstream.resilience.causes import cause_of
 from backstream.resilience.commit import CommittedSource
-from backstream.resilience.hedge import Answered, Tried, hedge
+from backstream.resilience.hedge import Answered, OnSilence, Tried, ask_until, hedge
 from backstream.resilience.route import Ask, Route
 
 __all__ = ["SILENCE", "Fallback"]
@@ -33,15 +31,16 @@ class Fallback:
     seconds is left, and its attempt closed before the next one begins; the last one is never left for that. A wait
     before asking a route again is silence like any other, so one that would not end in time is not begun: the next
     route is asked at once. With hedging, the second route is asked beside the first; a wait that the first one's
-    back-end asked for is not silence then.
+    back-end asked for is not silence then. Each of the two has ``switch_after`` seconds of its own.
 
     An answer of another route than the first begins with one ``Switched`` for each step.
 
     Args:
         routes: The routes, from ``Breaker`` inwards, the preferred one first; at least one.
         switch_after: Seconds without content; ``None`` for never.
-        hedge_after: Seconds without content until the second route is asked too; ``None`` for never.
-        on_silence: Called with the name of a route that was left for its silence.
+        hedge_after: Seconds without content until the second route is asked too; ``None`` for never. Without effect
+            where it is no less than ``switch_after``: the first one is left before.
+        on_silence: Called with the name of a route that was left for its silence, and the ``Ask`` that it was given.
     """
 
     def __init__(
@@ -50,13 +49,13 @@ class Fallback:
         *,
         switch_after: float | None = 10.0,
         hedge_after: float | None = None,
-        on_silence: Callable[[str], object] = str,
+        on_silence: OnSilence | None = None,
     ) -> None:
         self.routes = tuple(routes)
         self.name = self.routes[0].name
         self._switch_after = switch_after
         self._hedge_after = hedge_after
-        self._on_silence = on_silence
+        self._on_silence = on_silence or _tell_nobody
 
     @property
     def takes_prefix(self) -> bool:
@@ -95,34 +94,41 @@ class Fallback:
             tried.clear()  # errors hold this frame, which must not hold them
 
     def _steps(self) -> list[tuple[Route, ...]]:
-        """Which routes are asked together: the first two, where hedging is on."""
-        together = 2 if self._hedge_after is not None and len(self.routes) > 1 else 1
+        """Which routes are asked together: the first two, where hedging is on, and comes before leaving the first."""
+        hedges = self._hedge_after is not None and (
+            self._switch_after is None or self._hedge_after < self._switch_after
+        )
+        together = 2 if hedges and len(self.routes) > 1 else 1
         return [self.routes[:together], *((route,) for route in self.routes[together:])]
 
     async def _try(self, step: tuple[Route, ...], ask: Ask, tried: Tried, *, is_last: bool) -> Answered | None:
-        if is_last or self._switch_after is None:
-            return await self._ask(step, ask, tried)
-        leaves_at = asyncio.get_running_loop().time() + self._switch_after
-        if ask.leaves_at is not None:
-            leaves_at = min(leaves_at, ask.leaves_at)
-        scope = asyncio.timeout_at(leaves_at)
+        switch_after = None if is_last else self._switch_after
+        route, *others = step
+        if others:
+            return await hedge(
+                route,
+                others[0],
+                ask,
+                self._hedge_after or 0.0,
+                tried,
+                switch_after=switch_after,
+                on_silence=self._on_silence,
+            )
+        if switch_after is None:
+            return await self._ask(route, ask, tried)
+        own = ask_until(ask, switch_after)
+        scope = asyncio.timeout_at(own.leaves_at)
         try:
             async with scope:
-                return await self._ask(step, msgspec.structs.replace(ask, leaves_at=leaves_at), tried)
+                return await self._ask(route, own, tried)
         except TimeoutError as error:
             if isinstance(error, BackstreamError) or not scope.expired():
                 raise
-        failed = [route for route, _ in tried]
-        for route in step:
-            if route not in failed:
-                tried.append((route, None))
-                self._on_silence(route.name)
+        tried.append((route, None))
+        self._on_silence(route.name, own)
         return None
 
-    async def _ask(self, step: tuple[Route, ...], ask: Ask, tried: Tried) -> Answered | None:
-        route, *others = step
-        if others:
-            return await hedge(route, others[0], ask, self._hedge_after or 0.0, tried)
+    async def _ask(self, route: Route, ask: Ask, tried: Tried) -> Answered | None:
         try:
             return route, await route.open(ask)
         except BackstreamError as error:
@@ -157,6 +163,10 @@ class Fallback:
             for route, each in ordered:
                 if each is not error:
                     error.add_note(f"also tried {route.name}: {_why(each)}{f': {each}' if each is not None else ''}")
+
+
+def _tell_nobody(name: str, ask: Ask) -> None:
+    """Nobody wants to know who was silent."""
 
 
 def _why(error: BackstreamError | None) -> str:

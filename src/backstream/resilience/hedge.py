@@ -1,9 +1,12 @@
-"""Two routes for one call: the second is asked when the first is silent, and the first to speak is kept."""
+"""Two routes for one call: the second is asked when the first is silent, and the first to speak is kept.
+
+Each of them has its own time until it is left for its silence. Knows nothing of the routes after them.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
 import msgspec
@@ -13,13 +16,16 @@ from backstream.providers.result import BlockSource
 from backstream.resilience.causes import cause_of
 from backstream.resilience.route import Ask, Route
 
-__all__ = ["Answered", "Tried", "hedge"]
+__all__ = ["Answered", "OnSilence", "Tried", "ask_until", "hedge"]
 
 Tried: TypeAlias = "list[tuple[Route, BackstreamError | None]]"
 """The routes that did not answer, each with its error; ``None`` for silence."""
 
 Answered: TypeAlias = tuple[Route, BlockSource]
 """The route that answers, and its answer."""
+
+OnSilence: TypeAlias = Callable[[str, Ask], object]
+"""Takes the name of a route that was left for its silence, and what it was given to know."""
 
 _Task: TypeAlias = "asyncio.Task[BlockSource]"
 
@@ -38,8 +44,23 @@ class _Silence:
         return max(self.ends_at - asyncio.get_running_loop().time(), 0.0)
 
 
-async def hedge(first: Route, second: Route, ask: Ask, after: float, tried: Tried) -> Answered | None:
-    """Ask one route, and a second one too once the first was silent for a while, or failed.
+def ask_until(ask: Ask, switch_after: float) -> Ask:
+    """Return what an attempt may know that begins now, and is left after some seconds of silence."""
+    leaves_at = asyncio.get_running_loop().time() + switch_after
+    return msgspec.structs.replace(ask, leaves_at=leaves_at if ask.leaves_at is None else min(leaves_at, ask.leaves_at))
+
+
+async def hedge(
+    first: Route,
+    second: Route,
+    ask: Ask,
+    after: float,
+    tried: Tried,
+    *,
+    switch_after: float | None,
+    on_silence: OnSilence,
+) -> Answered | None:
+    """Ask one route, and a second one too once the first was silent for a while, failed, or was left.
 
     Args:
         first: Who is asked first.
@@ -47,36 +68,58 @@ async def hedge(first: Route, second: Route, ask: Ask, after: float, tried: Trie
         ask: What an attempt may know.
         after: How many seconds of silence are too many.
         tried: Gets each route that did not answer.
+        switch_after: After how many seconds of silence, from its own begin, each of them is left; ``None`` for never.
+        on_silence: Called for each that was left.
 
     Returns:
         The first answer that has content; the other attempt is closed by then. ``None`` where both failed for causes
-        that leave hope for another route.
+        that leave hope for another route, or were left.
 
     Raises:
         BackstreamError: One of them failed for a cause that another route would not mend.
     """
     silence = _Silence(after)
-    running: dict[_Task, Route] = {}
+    running: dict[_Task, tuple[Route, Ask]] = {}
 
     def start(route: Route, ask: Ask) -> None:
-        running[asyncio.ensure_future(route.open(ask))] = route
+        own = ask if switch_after is None else ask_until(ask, switch_after)
+        running[asyncio.ensure_future(route.open(own))] = route, own
 
     start(first, msgspec.structs.replace(ask, on_wait=silence.pause))
     alone = True
     try:
         while running:
-            await asyncio.wait(running, timeout=silence.left() if alone else None, return_when=asyncio.FIRST_COMPLETED)
+            ends = [] if switch_after is None else [own.leaves_at for _, own in running.values()]
+            await _wait(running, [*ends, silence.ends_at if alone else None])
             for task in [each for each in running if each.done()]:
-                answered = _take(task, running.pop(task), tried)
+                answered = _take(task, running.pop(task)[0], tried)
                 if answered is not None:
-                    tried += [(route, None) for route in running.values()]
+                    tried += [(route, None) for route, _ in running.values()]
                     return answered
+            if switch_after is not None and (silent := _silent(running)):
+                await _leave(silent)
+                for route, own in [running.pop(task) for task in silent]:
+                    tried.append((route, None))
+                    on_silence(route.name, own)
             if alone and (not running or not silence.left()):
                 alone = False
                 start(second, ask)
     finally:
         await _leave(running)
     return None
+
+
+async def _wait(tasks: Iterable[_Task], ends: Iterable[float | None]) -> None:
+    """Wait for a task, at most until the first of some times."""
+    first = min((end for end in ends if end is not None), default=None)
+    left = None if first is None else max(first - asyncio.get_running_loop().time(), 0.0)
+    await asyncio.wait(tasks, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+
+
+def _silent(running: dict[_Task, tuple[Route, Ask]]) -> list[_Task]:
+    """Return the attempts whose time is over."""
+    now = asyncio.get_running_loop().time()
+    return [task for task, (_, own) in running.items() if own.leaves_at is not None and own.leaves_at <= now]
 
 
 def _take(task: _Task, route: Route, tried: Tried) -> Answered | None:

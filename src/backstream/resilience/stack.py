@@ -69,6 +69,6 @@ def build_stack(
         breakers,
         switch_after=recovery.switch_after,
         hedge_after=recovery.hedge_after,
-        on_silence=lambda name: by_name[name].note_silence(),
+        on_silence=lambda name, ask: by_name[name].note_silence(ask),
     )
     return fallback if recovery.mid_stream == "fail" else MidStream(fallback, recovery.mid_stream)

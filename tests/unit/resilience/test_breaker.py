@@ -145,17 +145,47 @@ async def test_what_the_caller_did_says_nothing_of_the_route(error: BackstreamEr
     await kit.answer()
 
 
+async def leave(kit: Kit, ask: Ask) -> None:
+    """Ask, and leave the route for its silence."""
+    call = asyncio.ensure_future(kit.breaker.open(ask))
+    await settle()
+    call.cancel()
+    await asyncio.wait([call])
+    kit.breaker.note_silence(ask)
+
+
 async def test_silence_counts_and_so_does_that_of_a_try() -> None:
     kit = Kit(never())
     for _ in range(3):
-        kit.breaker.note_silence()
-    assert kit.state.state == "open"
-    kit.clock.now += 5.0
-    kit.breaker.note_silence()  # of a call from before
-    assert kit.state.opened_at == 1000.0
-    kit.clock.now += 10.0
-    kit.breaker.note_silence()
-    assert kit.state.opened_at == 1015.0
+        await leave(kit, Ask())
+    assert (kit.state.state, kit.state.opened_at) == ("open", 1000.0)
+    kit.clock.now += 15.0
+    kit.route._scripts = [never()]
+    await leave(kit, Ask())
+    assert (kit.state.state, kit.state.opened_at, kit.state.openings) == ("open", 1015.0, 2)
+
+
+async def test_silence_of_a_call_from_before_is_no_failed_try() -> None:
+    kit = Kit(never(), DOWN, DOWN, DOWN, never(), says("Hi"))
+    old, probe = Ask(), Ask()
+    call = asyncio.ensure_future(kit.breaker.open(old))
+    await settle()
+    await kit.fail(3)
+    for seconds in (5.0, 10.0):  # while it rests, and when it may be tried
+        kit.clock.now += seconds
+        kit.breaker.note_silence(old)
+        assert (kit.state.opened_at, kit.state.openings) == (1000.0, 1)
+    trying = asyncio.ensure_future(kit.breaker.open(probe))
+    await settle()
+    kit.breaker.note_silence(old)  # while it is tried
+    assert (kit.state.state, kit.state.openings) == ("probing", 1)
+    for each in (call, trying):
+        each.cancel()
+    await asyncio.wait([call, trying])
+    kit.route._scripts = [says("Hi")]
+    await kit.answer()
+    kit.breaker.note_silence(probe)  # another try had an answer meanwhile
+    assert (kit.state.state, kit.state.openings) == ("closed", 1)
 
 
 async def test_calls_from_before_do_not_prolong_the_rest() -> None:
@@ -172,7 +202,7 @@ async def test_calls_from_before_do_not_prolong_the_rest() -> None:
 async def test_it_may_be_switched_off() -> None:
     kit = Kit(DOWN, failures=None)
     await kit.fail(9)
-    kit.breaker.note_silence()
+    kit.breaker.note_silence(NOW)
     assert kit.state.state == "closed"
     assert Breaker(kit.route, BreakerState()).name == "a/prefix"
 

@@ -150,7 +150,7 @@ async def test_a_silent_route_is_closed_and_then_the_next_one_is_asked() -> None
             return source
 
     first, second = Told("a/m", [[Start()], [], never()]), Told("b/m", says("Hi"))
-    source = await fallback(first, second, switch_after=0.01, on_silence=silent.append).open(NOW)
+    source = await fallback(first, second, switch_after=0.01, on_silence=lambda name, _: silent.append(name)).open(NOW)
     assert order == ["asked a/m", "closed a/m", "asked b/m"]
     assert await source.read_block() == [Switched(from_="a/m", to="b/m", why="silence", kept="all")]
     assert await text_of(source) == "Hi"

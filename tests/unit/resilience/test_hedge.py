@@ -113,7 +113,7 @@ async def test_a_refusal_ends_both() -> None:
 async def test_two_silent_ones_are_left_together_and_never_more_than_two_run() -> None:
     silent: list[str] = []
     routes = [PlayedRoute("a/m", [[Start()], never()]), PlayedRoute("b/m", never()), PlayedRoute("c/m", says("Hi"))]
-    asked = hedged(*routes, after=0.001, switch_after=0.03, on_silence=silent.append)
+    asked = hedged(*routes, after=0.001, switch_after=0.03, on_silence=lambda name, _: silent.append(name))
     chunks = await read(await asked.open(NOW))
     assert [chunk.to for chunk in chunks if isinstance(chunk, Switched)] == ["b/m", "c/m"]
     assert routes[0].sources[0].closed >= 1
@@ -124,8 +124,74 @@ async def test_two_silent_ones_are_left_together_and_never_more_than_two_run() -
 async def test_one_that_failed_is_not_silent_too() -> None:
     silent: list[str] = []
     routes = [PlayedRoute("a/m", never()), PlayedRoute("b/m", down()), PlayedRoute("c/m", says("Hi"))]
-    await read(await hedged(*routes, after=0.001, switch_after=0.03, on_silence=silent.append).open(NOW))
+    await read(
+        await hedged(*routes, after=0.001, switch_after=0.03, on_silence=lambda name, _: silent.append(name)).open(NOW)
+    )
     assert silent == ["a/m"]
+
+
+async def test_one_that_was_asked_late_has_its_own_time() -> None:
+    gate = asyncio.Event()
+    silent: list[str] = []
+
+    def note(name: str, ask: Ask) -> None:
+        silent.append(name)
+        gate.set()
+
+    first, second = PlayedRoute("a/m", [[Start()], never()]), PlayedRoute("b/m", gate, says("Hi"))
+    third = PlayedRoute("c/m", says("no"))
+    asked = hedged(first, second, third, after=0.045, switch_after=0.05, on_silence=note)
+    assert await read(await asked.open(NOW)) == [
+        Switched(from_="a/m", to="b/m", why="silence", kept="all"),
+        Content(content="Hi"),
+    ]
+    assert (silent, len(second.asks), second.left, third.asks) == (["a/m"], 1, 0, [])
+    assert first.sources[0].closed >= 1
+    ends = [route.asks[0].leaves_at for route in (first, second)]
+    assert None not in ends
+    assert ends[0] < ends[1]  # type: ignore[operator]
+
+
+async def test_one_that_was_not_asked_yet_is_the_next() -> None:
+    """The first one's wait puts off asking the second until after the first is left."""
+    silent: list[str] = []
+
+    async def wait(seconds: float) -> None:
+        await asyncio.Event().wait()
+
+    slow = RateLimitError("slow", status=429, retry_after_seconds=0.02)
+    first, second, third = PlayedRoute("a/m", slow), PlayedRoute("b/m", says("Hi")), PlayedRoute("c/m", says("no"))
+    asked = Fallback(
+        [Retry(first, Budget(), sleep=wait, random=lambda: 0.0), second, third],
+        hedge_after=0.04,
+        switch_after=0.05,
+        on_silence=lambda name, _: silent.append(name),
+    )
+    assert await text_of(await asked.open(NOW)) == "Hi"
+    assert (silent, len(first.asks), len(second.asks), third.asks) == (["a/m"], 1, 1, [])
+
+
+@pytest.mark.parametrize("after", [0.01, 30])
+async def test_where_the_first_is_left_before_nothing_is_asked_beside_it(after: float) -> None:
+    silent: list[str] = []
+    for more in ([], [PlayedRoute("c/m", says("no"))]):
+        first, second = PlayedRoute("a/m", never()), PlayedRoute("b/m", says("Hi"))
+        asked = hedged(
+            first, second, *more, after=after, switch_after=0.01, on_silence=lambda name, _: silent.append(name)
+        )
+        assert await text_of(await asked.open(NOW)) == "Hi"
+        assert first.left == 1
+    assert silent == ["a/m", "a/m"]
+
+
+async def test_neither_of_the_last_two_is_left() -> None:
+    gate = asyncio.Event()
+    silent: list[str] = []
+    first, second = PlayedRoute("a/m", gate, says("Hi")), PlayedRoute("b/m", never())
+    asked = hedged(first, second, after=0.001, switch_after=0.002, on_silence=lambda name, _: silent.append(name))
+    asyncio.get_running_loop().call_later(0.03, gate.set)
+    assert await text_of(await asked.open(NOW)) == "Hi"
+    assert (silent, first.asks[0].leaves_at, len(second.asks)) == ([], None, 1)
 
 
 async def test_a_wait_that_was_asked_for_is_no_silence() -> None:

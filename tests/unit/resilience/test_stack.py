@@ -101,6 +101,21 @@ async def test_a_silent_route_comes_to_rest() -> None:
     assert [(each.name, each.state) for each in states.snapshot()] == [("a/m", "open"), ("b/m", "closed")]
 
 
+@pytest.mark.parametrize("hedge_after", [None, 0.001])
+async def test_a_try_that_is_silent_lets_the_route_rest_anew(hedge_after: float | None) -> None:
+    clock = [1000.0]
+    states = RouteStates(lambda: clock[0])
+    silent, last = PlayedRoute("a/m", asyncio.Event()), PlayedRoute("c/m", says("Hi"))
+    recovery = Recovery(switch_after=0.002, hedge_after=hedge_after, breaker_failures=1)
+    routes = [silent, PlayedRoute("b/m", asyncio.Event()), last]
+    for times in (1, 2):
+        for _ in range(2):  # the second time it rests
+            assert await text_of(await build_stack(routes, recovery, states).open(Ask())) == "Hi"
+        assert len(silent.asks) == times
+        assert (states.of("a/m").breaker.opened_at, states.of("a/m").breaker.openings) == (clock[0], times)
+        clock[0] += 15
+
+
 # --- over real sockets ---
 
 
