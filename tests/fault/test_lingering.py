@@ -12,7 +12,7 @@ import pytest
 from backstream import DialectProvider, IncompleteStream
 from backstream.chunks import Usage
 from backstream.dialects.names import DIALECTS
-from backstream.errors import IdleTimeout
+from backstream.errors import IdleTimeout, TotalTimeout
 from backstream.options import CallOptions, Deadlines
 from backstream.providers.recorder import FlightRecorder, recorded_by
 from backstream.providers.recorder_file import find_recording, read
@@ -129,6 +129,44 @@ async def test_a_reset_after_the_marker_is_damage_as_ever() -> None:
     script: list[Step] = [Send(GEMINI.chunked(GEMINI.whole)), Wait(read), Reset()]
     text, error = await read_until(GEMINI, script, {"Hello": read})
     assert (text, type(error)) == ("Hello", IncompleteStream)
+
+
+async def test_content_behind_the_marker_in_one_read_is_no_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[bool] = []
+    monkeypatch.setattr(Connection, "linger", lambda self, *, on: told.append(on))
+    word = b'data: {"choices":[{"delta":{"content":"%b"}}]}\n\n'
+    marker = b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\n'
+    first = asyncio.Event()
+    script: list[Step] = [Send(OPENAI.chunked(word % b"a" + marker + word % b"b")), Wait(first), Send(LAST_CHUNK)]
+    text, end = await read_until(OPENAI, script, {"ab": first})
+    assert (text, end.state, told) == ("ab", "complete", [])
+
+
+async def test_an_unread_rest_is_not_passed_over_for_a_whole_answer() -> None:
+    """The reader comes back when the whole time is over; what came meanwhile shows that the answer went on."""
+    word = b'data: {"choices":[{"delta":{"content":"%b"}}]}\n\n'
+    marker = b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\n'
+    read, sent = asyncio.Event(), asyncio.Event()
+    script = [
+        ReadRequest(),
+        Send(OPENAI.chunked(word % b"a" + marker)),
+        Wait(read),
+        Send(chunk(word % b"b")),
+        Wait(sent),
+    ]
+    async with ScriptedUpstream(script) as upstream:
+        options = CallOptions(deadlines=Deadlines(total=0.2))
+        answer = provider(OPENAI, upstream.url, options).create_async_generator("m", HI, stream=True)
+        assert str(await anext(answer)) == "a"
+        read.set()
+        for _ in range(20):  # past the whole time, without a look at the answer
+            await asyncio.sleep(0.02)
+        with pytest.raises(TotalTimeout):
+            async for _ in answer:
+                pass
+        sent.set()
+    assert answer.end is not None
+    assert answer.end.state == "incomplete"
 
 
 async def test_content_after_the_marker_takes_the_wait_back(monkeypatch: pytest.MonkeyPatch) -> None:

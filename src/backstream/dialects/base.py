@@ -73,9 +73,10 @@ class StreamParser(Protocol):
 
     @property
     def finished(self) -> bool:
-        """Whether the back-end has said that the answer is whole, though more, as its usage, may follow; never unsaid.
+        """Whether the back-end has said that the answer is whole, though more, as its usage, may follow.
 
-        Whoever reads waits but a short while for the end of the body then. It is asked for after each ``feed``, and
+        Whoever reads waits but a short while for the end of the body then, unless content shows that it was not so; see
+        :class:`backstream.dialects.last_word.LastWord`. It is asked for after each ``feed``, and
         ``done`` only where it is true: it must cost nothing.
         """
         ...

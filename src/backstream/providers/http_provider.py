@@ -122,7 +122,7 @@ class HTTPSource:
     def _parse(self, data: bytes) -> Block:
         if data:
             block = self._parser.feed(data)
-            if self._parser.finished and not (block and isinstance(block[-1], End)):
+            if (self._lingers or self._parser.finished) and not (block and isinstance(block[-1], End)):
                 self._near_the_end(block)
         else:
             block = self._parser.finish(framed=self._response.framing in ("chunked", "length"))
@@ -137,11 +137,9 @@ class HTTPSource:
         if self._parser.done:
             block += self._parser.finish(framed=False)
             self._said_done = True
-        elif not self._lingers:
-            self._lingers = True
-            self._response.linger()
-        elif has_content(block):  # so that word was not its last: some servers say it with each event
-            self._response.linger(on=False)
+        elif self._parser.finished is not self._lingers:
+            self._lingers = self._parser.finished
+            self._response.linger(on=self._lingers)
 
     async def pump(self, take: Callable[[Block], bool]) -> None:
         """Give blocks to ``take`` as they arrive, without waking this task for each.

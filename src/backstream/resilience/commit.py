@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+import msgspec
+
+from backstream.chunks import RawResponse
 from backstream.errors import BackstreamError, IncompleteStream, TooLargeError
 from backstream.providers.result import BlockSource
 from backstream.reply import Block, End, end_after, has_content
 
-__all__ = ["MOST_HELD_CHUNKS", "CommittedSource", "commit", "read_begin"]
+__all__ = ["MOST_HELD_BYTES", "MOST_HELD_CHUNKS", "CommittedSource", "commit", "read_begin"]
 
 MOST_HELD_CHUNKS: Final = 65_536
 """How much of an answer is held before its first content."""
+
+MOST_HELD_BYTES: Final = 64 * 1024 * 1024
+"""And how much in bytes, written as JSON."""
 
 
 class CommittedSource:
@@ -97,6 +103,7 @@ async def read_begin(source: BlockSource, held: Block) -> None:
         TooLargeError: It goes on and on without content.
         BackstreamError: It failed, or ended incomplete, before any.
     """
+    size = 0
     while True:
         block = await source.read_block()
         held += block
@@ -108,3 +115,11 @@ async def read_begin(source: BlockSource, held: Block) -> None:
             return
         if len(held) > MOST_HELD_CHUNKS:
             raise TooLargeError("what came before the first content", MOST_HELD_CHUNKS, unit="chunks")
+        size += sum(map(_size_of, block))
+        if size > MOST_HELD_BYTES:
+            raise TooLargeError("what came before the first content", MOST_HELD_BYTES)
+
+
+def _size_of(chunk: object) -> int:
+    members = chunk.get_dict() if isinstance(chunk, RawResponse) else {}
+    return len(msgspec.json.encode(members, enc_hook=repr))

@@ -403,9 +403,13 @@ class Connection(asyncio.BufferedProtocol):
         if on_end is not None:
             on_end()
 
-    def _end_early(self) -> None:
+    def _end_early(self) -> bool:
+        """End an answer whose end is not waited for any longer, unless there is something unread."""
+        if self.answer is not None and self.answer.blocks:
+            return False
         self._end(None)
         self.abort()
+        return True
 
     def _stop_watch(self) -> None:
         if self._watch is not None:

@@ -72,7 +72,7 @@ class Watchdog:
         self._started_at = now if started_at is None else started_at
         self._sent_at: float | None = None
         self._lingers_since = 0.0
-        self._on_over: Callable[[], None] | None = None
+        self._on_over: Callable[[], bool] | None = None
         self._floor = now
         self._timer: asyncio.TimerHandle | None = None
         self.last_bytes = now
@@ -102,14 +102,15 @@ class Watchdog:
         """Note that the whole answer head is there."""
         self.phase = "body"
 
-    def linger(self, on_over: Callable[[], None] | None) -> None:
+    def linger(self, on_over: Callable[[], bool] | None) -> None:
         """Wait but ``LINGER_SECONDS`` from now on: the answer is whole, and only the end of its body is missing.
 
         Bytes, as those of keep-alives, do not lengthen that. Any clock that runs out meanwhile means only that the
         wait is over, also ``total`` while a slow consumer has not come back for more.
 
         Args:
-            on_over: Called once, when the wait is over; ``None`` takes it back.
+            on_over: Called once, when the wait is over; tells whether it ended the exchange, which it cannot while
+                there is something unread. ``None`` takes it back.
         """
         self._on_over = on_over
         self._lingers_since = self._time()
@@ -175,8 +176,7 @@ class Watchdog:
         _, error, seconds = due
         expire, on_over = self._on_expire, self._on_over
         self.cancel()
-        if on_over is not None:
-            on_over()
+        if on_over is not None and on_over():
             return
         expire(error(seconds, phase=self.phase, request_sent=True))
 

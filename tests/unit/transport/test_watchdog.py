@@ -63,7 +63,7 @@ class Case:
         self.watch.note_head()
 
     def linger(self) -> None:
-        self.watch.linger(lambda: self.said.append("over"))
+        self.watch.linger(lambda: self.said.append("over") is None)
 
 
 def test_a_whole_answer_is_waited_for_no_longer_than_a_while() -> None:

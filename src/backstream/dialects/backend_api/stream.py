@@ -5,7 +5,7 @@ The hot path of the client: a block of bytes is split at once, and each frame is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, Union
 
 import msgspec
@@ -13,6 +13,7 @@ import msgspec
 from backstream.chunks import KNOWN_TYPES, AuthEvent, ErrorEvent, Finish, OpenResponse, RawResponse
 from backstream.dialects.backend_api.failures import parse_failure
 from backstream.dialects.backend_api.framing import TolerantDecoder
+from backstream.dialects.last_word import LastWord
 from backstream.errors import BackstreamError, DecodeError, IncompleteStream, TooLargeError
 from backstream.options import MEBIBYTE
 from backstream.reply import Block, End
@@ -37,7 +38,7 @@ class BackendApiParser:
         max_event_bytes: Cap on one event. Default 32 MiB.
     """
 
-    __slots__ = ("_decoder", "_failed", "_finish_seen", "_halves", "_index")
+    __slots__ = ("_decoder", "_failed", "_finish_seen", "_halves", "_index", "_last_word", "finished")
 
     def __init__(self, *, max_line_bytes: int = 32 * MEBIBYTE, max_event_bytes: int = 32 * MEBIBYTE) -> None:
         self._decoder = TolerantDecoder(max_line_bytes=max_line_bytes, max_event_bytes=max_event_bytes)
@@ -45,11 +46,8 @@ class BackendApiParser:
         self._finish_seen = False
         self._failed = False
         self._index = 0
-
-    @property
-    def finished(self) -> bool:
-        """See :class:`backstream.dialects.base.StreamParser`."""
-        return self._finish_seen or self._decoder.done
+        self._last_word = LastWord()
+        self.finished = False
 
     @property
     def done(self) -> bool:
@@ -75,6 +73,9 @@ class BackendApiParser:
             block: Block = list(map(_decode, frames))
         except (msgspec.MsgspecError, ValueError, RecursionError):
             block = self._parse_one_by_one(frames)
+        else:
+            if not self._last_word.is_settled:
+                self._note(block, marker=False)
         self._index += len(frames)
         return block
 
@@ -91,9 +92,17 @@ class BackendApiParser:
             if failure is not None:
                 self._end_failed(block, failure)
                 break
-            self._finish_seen = self._finish_seen or isinstance(chunk, Finish)
+            last = False
+            if isinstance(chunk, Finish):
+                self._finish_seen = True
+                last = chunk.reason != "tool_calls"  # after which some go on
+            self._note([chunk], marker=last)
             block.append(chunk)
         return block
+
+    def _note(self, chunks: Sequence[object], *, marker: bool) -> None:
+        self._last_word.note(chunks, marker=marker)
+        self.finished = self._last_word.is_said or self._decoder.done
 
     def _end_failed(self, block: Block, error: BackstreamError) -> None:
         self._failed = True

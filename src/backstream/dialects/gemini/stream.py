@@ -6,13 +6,14 @@ Source: https://ai.google.dev/api/generate-content#method:-models.streamgenerate
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from backstream.chunks import Content, Reasoning
 from backstream.dialects.gemini.reading import Reader
+from backstream.dialects.last_word import LastWord
 from backstream.errors import BackstreamError, DecodeError
 from backstream.options import MEBIBYTE
 from backstream.reply import Block, End
@@ -61,7 +62,18 @@ class GeminiParser:
         max_event_bytes: Cap on one event. Default 32 MiB.
     """
 
-    __slots__ = ("_array", "_bare", "_halves", "_head", "_index", "_max_event", "_reader", "_sse", "finished")
+    __slots__ = (
+        "_array",
+        "_bare",
+        "_halves",
+        "_head",
+        "_index",
+        "_last_word",
+        "_max_event",
+        "_reader",
+        "_sse",
+        "finished",
+    )
 
     def __init__(self, *, max_line_bytes: int = 32 * MEBIBYTE, max_event_bytes: int = 32 * MEBIBYTE) -> None:
         self._sse: SSEDecoder | None = SSEDecoder(max_line_bytes=max_line_bytes, max_event_bytes=max_event_bytes)
@@ -72,6 +84,7 @@ class GeminiParser:
         self._halves = HalfJoiner()
         self._reader = Reader()
         self._index = 0
+        self._last_word = LastWord(beside=True)
         self.finished = False
 
     @property
@@ -144,6 +157,8 @@ class GeminiParser:
                         number = reader.open("text")
                         reader.said.append(text)
                         block.append(Content(content=text, part=number))
+                    if not self._last_word.is_settled:
+                        self._note(block[-1:], marker=False)
             self._index += 1
 
     def _parse_slowly(self, frame: str | bytes, block: Block) -> None:
@@ -160,11 +175,16 @@ class GeminiParser:
             self._fail(block, DecodeError(f"the event is a JSON {type(event).__name__}", index=self._index))
             return
         reader = self._reader
-        going_on = reader.number >= 0 and not reader.finished
+        before = len(block)
         reader.read(event, block)
-        # Some servers give a reason with each event, from the first on: those are no last words.
-        if reader.finished and (going_on or self._bare):
-            self.finished = True
+        if self._bare:
+            self.finished = reader.finished
+        else:
+            self._note(block[before:], marker=reader.finished)
+
+    def _note(self, chunks: Sequence[object], *, marker: bool) -> None:
+        self._last_word.note(chunks, marker=marker)
+        self.finished = self._last_word.is_said
 
     def _parse_last(self, sse: SSEDecoder, block: Block) -> bool:
         """Parse an event whose blank line never came, if its JSON is whole: a cut object is none."""

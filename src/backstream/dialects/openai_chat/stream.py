@@ -8,15 +8,17 @@ Source: https://platform.openai.com/docs/api-reference/chat-streaming
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
+from backstream.dialects.last_word import LastWord
 from backstream.dialects.openai_chat.answer import BROKEN_OFF, AnswerReader
 from backstream.dialects.openai_chat.failures import failure_in, parse_error
 from backstream.dialects.openai_chat.quick import NOT_QUICK, READERS, QuickReader
 from backstream.dialects.openai_chat.quirks import Quirks
 from backstream.errors import BackstreamError, DecodeError, IncompleteStream, TooLargeError, UnavailableError
 from backstream.options import CallOptions
-from backstream.reply import Block, End, has_content
+from backstream.reply import Block, End
 from backstream.wire.json_text import HalfJoiner
 from backstream.wire.sse_data import EventDataDecoder
 
@@ -33,7 +35,7 @@ class ChatStreamParser:
         options: Whose caps hold.
     """
 
-    __slots__ = ("_decoder", "_done", "_failed", "_halves", "_index", "_quick", "_reader", "finished")
+    __slots__ = ("_decoder", "_done", "_failed", "_halves", "_index", "_last_word", "_quick", "_reader", "finished")
 
     def __init__(self, quirks: Quirks, options: CallOptions) -> None:
         self._decoder = EventDataDecoder(max_line_bytes=options.max_line_bytes, max_event_bytes=options.max_event_bytes)
@@ -43,6 +45,7 @@ class ChatStreamParser:
         self._done = False
         self._failed = False
         self._index = 0
+        self._last_word = LastWord()
         self.finished = False
 
     @property
@@ -73,6 +76,8 @@ class ChatStreamParser:
                 pass
             else:
                 self._index += len(frames)
+                if not self._last_word.is_settled:
+                    self._note(block, marker=False)
                 return block
         return self._parse_one_by_one(frames)
 
@@ -93,9 +98,11 @@ class ChatStreamParser:
     def _read_quickly(self, frame: bytes, block: Block) -> bool:
         for position, quick in enumerate(self._quick):
             try:
-                block += quick([frame], self._reader.call_parts)
+                chunks = quick([frame], self._reader.call_parts)
             except NOT_QUICK:
                 continue
+            block += chunks
+            self._note(chunks, marker=False)
             if position:
                 self._quick.insert(0, self._quick.pop(position))
             return True
@@ -114,8 +121,12 @@ class ChatStreamParser:
         elif self._reader.reason in BROKEN_OFF:
             said = "the back-end broke the answer off"
             self._end_failed(block, UnavailableError(said, kind=self._reader.reason))
-        elif self._reader.reason is not None and not has_content(chunks):
-            self.finished = True  # usage and [DONE] may follow; a reason beside content may be one of many
+        else:
+            self._note(chunks, marker=self._reader.reason is not None)  # usage and [DONE] may follow
+
+    def _note(self, chunks: Sequence[object], *, marker: bool) -> None:
+        self._last_word.note(chunks, marker=marker)
+        self.finished = self._last_word.is_said
 
     def _end_failed(self, block: Block, error: BackstreamError) -> Block:
         self._failed = True
