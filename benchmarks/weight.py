@@ -70,7 +70,7 @@ def import_seconds(python: str, code: str) -> float:
     environ = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
     done = subprocess.run([python, "-c", code], capture_output=True, check=False, env=environ)
     if done.returncode:
-        raise EnvironmentFailed(last_line(done.stderr))
+        raise EnvironmentFailed(last_line(done.stderr) or f"its import ended with exit code {done.returncode}")
     return time.perf_counter() - begun
 
 
