@@ -54,7 +54,7 @@ async def test_the_provider_is_closed_before_the_application_returns(words: Any,
         writer.write(REQUEST)
         await journal.wait_for("started")
         if words:
-            await reader.readuntil(b"one")
+            await reader.readuntil(b'"content":"one"')
         getattr(writer if leave == "close" else writer.transport, leave)()
         await journal.wait_for("returned")
     assert journal.entries == ["started", "cancelled", "closed", "returned"]

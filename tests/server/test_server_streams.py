@@ -171,7 +171,8 @@ async def test_an_unknown_provider_is_a_404(name: Any) -> None:
         (RateLimitError("slow down", status=429, retry_after_seconds=2.5), {"type": "error", "retryable": True}),
         (AuthenticationError("no key", status=401), {"type": "auth", "auth": "MissingAuthError", "status": 401}),
         (IncompleteStream("cut"), {"type": "error", "error": "IncompleteStream"}),
-        (asyncio.CancelledError(), {"type": "error", "error": "CancelledError"}),
+        (asyncio.CancelledError(), {"type": "error", "error": "ProviderError"}),
+        (GeneratorExit(), {"type": "error", "error": "ProviderError"}),
         (RecursionError(), {"type": "error", "error": "RecursionError"}),
     ],
 )

@@ -8,15 +8,14 @@ from typing import Any
 
 import msgspec
 
-from backstream.client.clocks import ClockedSource, has_clocks
 from backstream.client.finding import Candidate
 from backstream.client.routes import Answering, ValueSource
 from backstream.errors import TotalTimeout, UnsupportedFeatureError
 from backstream.messages import MediaListType, Messages
+from backstream.providers.clocks import clocked_source_of
 from backstream.providers.dialect_provider import DialectProvider
 from backstream.providers.recorder import FlightRecorder, recorded_by
 from backstream.providers.result import BlockSource
-from backstream.providers.sources import IteratorSource, source_of
 from backstream.resilience.continuation import messages_with_begin
 from backstream.resilience.route import Ask
 
@@ -56,11 +55,7 @@ class Talk(msgspec.Struct, frozen=True):
                     api_key=candidate.own_key,
                     **{**self.parameters, "deadlines": ask.options.deadlines},
                 )
-                source = await source_of(result)
-            clocks = ask.options.deadlines
-            return (
-                ClockedSource(source, clocks) if isinstance(source, IteratorSource) and has_clocks(clocks) else source
-            )
+                return await clocked_source_of(result, ask.options.deadlines)
 
         takes_prefix = bool(messages) and messages[-1].get("role") != "assistant"  # which may be a begin itself
         return await answering.open(start, with_prefix=takes_prefix)

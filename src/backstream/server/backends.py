@@ -23,8 +23,9 @@ from backstream.errors import (
     UnsupportedFeatureError,
 )
 from backstream.models import ModelInfo
-from backstream.options import CallOptions
+from backstream.options import CallOptions, Deadlines
 from backstream.providers.backend_api import BackendApi
+from backstream.providers.clocks import clocked_source_of
 from backstream.providers.dialect_provider import DialectProvider
 from backstream.providers.prefixes import takes_prefix
 from backstream.providers.result import BlockSource
@@ -148,9 +149,8 @@ class BackEnd:
         more: dict[str, Any] = render_options(self.provider, options)
         if media:
             more["media"] = [(each, getattr(each, "filename", None)) for each in media]
-        return await source_of(
-            self.provider.create_async_generator(self.model, messages, **more, **for_provider(keywords))
-        )
+        result = self.provider.create_async_generator(self.model, messages, **more, **for_provider(keywords))
+        return await clocked_source_of(result, Deadlines() if options is None else options.deadlines)
 
     async def count_tokens(self, request: Request) -> int:
         """Ask the provider how many tokens a request has.

@@ -7,16 +7,15 @@ attempt that then fails and is made again. Knows nothing of HTTP.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import Any
 
 from backstream.chunks import RawResponse
 from backstream.dialects.base import Dialect
 from backstream.errors import IncompleteStream
-from backstream.options import CallOptions
-from backstream.providers.base import blocks_of
-from backstream.providers.result import AsyncResult, BlockSource
+from backstream.options import CallOptions, Deadlines
+from backstream.providers.clocks import clocked_source_of
+from backstream.providers.result import BlockSource
 from backstream.reply import Block, End, has_content
 from backstream.request import Request, TextPart
 from backstream.resilience.continuation import messages_with_begin
@@ -73,8 +72,8 @@ class GivenBackEnd(BackEnd):
         messages = messages_with_begin([{**each} for each in self._messages], begin)  # it may add to its own list
         local = render_options(self.provider, options)
         result = self.provider.create_async_generator(self.model, messages, **self._keywords, **local)
-        source = await result.open_source() if isinstance(result, AsyncResult) else TaskSource(result)
-        return _Telling(source, self)
+        clocks = Deadlines() if options is None else options.deadlines
+        return _Telling(await clocked_source_of(result, clocks), self)
 
 
 class GivenAnswer:
@@ -172,62 +171,3 @@ class _Telling:
 
     async def aclose(self) -> None:
         await self._source.aclose()
-
-
-class TaskSource:
-    """A generator's answer, made in one task from its begin to its end, so that its own clocks and scopes work.
-
-    The generator makes at most one block more than was asked for; a
-    :class:`backstream.providers.result.BlockSource`.
-
-    Args:
-        result: What ``create_async_generator`` gave.
-    """
-
-    def __init__(self, result: Any) -> None:
-        self._result = result
-        self._wanted = asyncio.Semaphore(1)
-        self._made: asyncio.Queue[Block | BaseException] = asyncio.Queue()
-        self._left = False
-        self._task = asyncio.ensure_future(self._run())
-
-    async def _run(self) -> None:
-        said = False
-        try:
-            await self._wanted.acquire()
-            async with contextlib.aclosing(blocks_of(self._result)) as blocks:
-                async for block in blocks:
-                    said = True
-                    self._made.put_nowait(list(block))
-                    if self._left:  # it went on although it was cancelled
-                        return
-                    await self._wanted.acquire()
-            error = None if said else IncompleteStream("the provider ended without an answer")
-            self._made.put_nowait([End("failed" if error else "complete", ("returned",), error)])
-        except BaseException as error:  # noqa: BLE001 - a task's edge: whoever reads gets it
-            self._made.put_nowait(error)
-
-    async def read_block(self) -> Block:
-        """Return the next block; the last one is an ``End``.
-
-        Raises:
-            Exception: Whatever the provider's code does.
-        """
-        self._wanted.release()
-        made = await self._made.get()
-        if isinstance(made, BaseException):
-            raise made
-        return made
-
-    def abort(self) -> None:
-        """Stop the generator, from any thread; it is closed by its event loop."""
-        if self._left:  # a second cancellation would interrupt how it closes
-            return
-        self._left = True
-        with contextlib.suppress(RuntimeError):  # the loop was closed
-            self._task.get_loop().call_soon_threadsafe(self._task.cancel)
-
-    async def aclose(self) -> None:
-        """Stop the generator, and wait until it is closed."""
-        self.abort()
-        await asyncio.wait([self._task])

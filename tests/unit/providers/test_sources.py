@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from backstream import AsyncResult, Content, IncompleteStream, RateLimitError
-from backstream.providers.base import blocks_of
 from backstream.providers.sources import IteratorSource, source_of
 from backstream.reply import End
 from support_transport import no_leaks
@@ -68,7 +67,7 @@ async def test_an_awaitable_is_awaited_first() -> None:
 
 
 async def test_a_result_is_opened_not_iterated() -> None:
-    inner = IteratorSource(blocks_of(saying("Hi")))
+    inner = IteratorSource(saying("Hi"))
 
     async def open_source() -> IteratorSource:
         return inner
