@@ -208,7 +208,7 @@ def test_a_folder_that_cannot_be_made_is_told_before_anything_is_sent(run, raw_s
         ("echo-fail-end", 1, "fail at the end"),
         ("echo-fail-rate", 1, "wait 1 s before trying again"),
         ("echo-fail-auth", 4, "--api-key-env"),
-        ("echo-empty", 1, "without an answer"),
+        ("echo-empty", 1, "answer is empty"),
     ],
 )
 def test_a_failed_answer_is_one_line_and_a_code(run, serve, model: str, code: int, text: str) -> None:
