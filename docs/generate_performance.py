@@ -23,10 +23,10 @@ from benchmarks.goals import Goal, goals  # noqa: E402
 Summary = Mapping[str, Any]
 
 INTRO = """
-What backstream costs beside the least that has to be done, and beside other programs, all measured in one run, in
-turns, on one machine. Read ratios, not times: a figure stands beside the floor of the same turn. Written is the
-median, in parentheses the lowest and the highest; a first turn only warms up. Every event is counted: a stream that is
-not whole fails the run. `make bench` measures anew, each program in an environment of its own; `make bench-quick` takes
+What backstream costs beside the least that has to be done, and beside other programs, measured in turns on one machine
+([when](#the-run)). Read ratios, not times: a figure stands beside the floor of the same turn. Written is the median,
+in parentheses the lowest and the highest; a first turn only warms up. Every event is counted: a stream that is not
+whole fails the run. `make bench` measures anew, each program in an environment of its own; `make bench-quick` takes
 a minute. What must not get worse unseen is held without a clock: `tests/perf` counts calls, wake-ups and copies.
 """
 HEAD = """\
@@ -69,7 +69,7 @@ SOAK = """
 **Memory under load: {streams} streams at a time, for {minutes:g} minutes** (`make bench BENCH="--soak 10"` for ten)
 """
 PROFILE = """
-Of the same run: `python -m benchmarks.profiles`, py-spy at 500 samples a second, under the paced loads of the goals;
+`python -m benchmarks.profiles`, py-spy at 500 samples a second, under the paced loads of the goals;
 shares of the time in which the loop does something. *with callees* counts what a function called as well.
 """
 MADE = """
