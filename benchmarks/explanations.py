@@ -34,11 +34,12 @@ EXPLANATIONS: Final[Mapping[str, str]] = {
         is of a proxy that falls behind, and then reads several events at once, which makes each of them cheaper.
         """,
     "first chunk": """
-        A request costs a millisecond or two of CPU, by the machine, and five come at a time, so that the last one waits
-        for four. The profile of whole answers shows where it goes: into `write` and thread hops (the ledger counts a
-        key's requests, streams and tokens in SQLite, on a thread of its own; each hop wakes the loop through a
-        socket), opening the answer (`open_source`), request ids, and the log. What it would take: counting in memory and writing behind,
-        which gives up exactness between workers, and fewer layers that a call is opened through.
+        A request costs a millisecond or two of CPU, by the machine, and five come at a time, so that the last one
+        waits for four. The profile of whole answers shows where it goes: into `write` and thread hops (the ledger
+        counts a key's requests, streams and tokens in SQLite, on a thread of its own; each hop wakes the loop through
+        a socket), opening the answer (`open_source`), request ids, and the log. What it would take: counting in
+        memory and writing behind, which gives up exactness between workers, and fewer layers that a call is opened
+        through.
         """,
     "start": """
         Most of the start is the import of the server's modules, uvicorn among them, and the reading of bytecode; on a
