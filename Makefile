@@ -20,7 +20,7 @@ demo: $(STAMP)  ## watch a conversation about a picture stream out of the embedd
 	@env -u BACKSTREAM_URL $(BIN)/backstream chat -m echo "What is in this picture?" --media examples/lighthouse.png --param pace_seconds=0.02
 
 test: $(STAMP)  ## run every test, in more processes than cores, since many tests wait
-	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile -o faulthandler_exit_on_timeout=true
 
 fuzz: $(STAMP)  ## look for input that is handled badly: FUZZ_SECONDS (default 2) for each decoder and parser
 	@PYTHONPATH=tests $(BIN)/python -m fuzz $(FUZZ)
